@@ -1,0 +1,28 @@
+/*
+ * endpoint.h - where a datagram came from, and so where its answer goes.
+ *
+ * Addresses are 16 bytes everywhere; IPv4 is mapped (::ffff:a.b.c.d, RFC 4291 2.5.5.2).
+ */
+#ifndef BASE_ENDPOINT_H
+#define BASE_ENDPOINT_H
+
+#include <stdint.h>
+#include <string.h>
+
+struct endpoint {
+	uint8_t ip[16];
+	uint16_t port;       /* the peer's, host order */
+	uint16_t local_port; /* ours, host order */
+	uint8_t mac[6];      /* the peer's (or its gateway's) */
+	uint8_t pad[2];
+};
+
+static inline void
+endpoint_map_ipv4(uint8_t ip[16], const void *ipv4)
+{
+	memset(ip, 0, 10);
+	memset(ip + 10, 0xff, 2);
+	memcpy(ip + 12, ipv4, 4);
+}
+
+#endif

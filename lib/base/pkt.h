@@ -1,0 +1,93 @@
+/*
+ * pkt.h - a frame as everything above io sees it, and a datagram inside it.
+ *
+ * Purpose: no layer but io knows an mbuf. A pkt is one contiguous writable
+ *   buffer with a frame in it.
+ * Threads: a pkt belongs to the lcore whose burst it is in.
+ * Memory: the buffer is io's; a pkt is valid from port_rx (or port_take) to
+ *   port_tx, which consumes every pkt of the burst by its disposition.
+ * Invariants: 1. len <= room. 2. drop != DROP_NONE exactly when disposition is PKT_DROP.
+ */
+#ifndef BASE_PKT_H
+#define BASE_PKT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counters.h"
+#include "base/endpoint.h"
+#include "base/limits.h"
+
+enum pkt_disposition {
+	PKT_PENDING = 0, /* nobody has decided yet; dropping silently is a bug */
+	PKT_SEND,        /* transmit data[0..len) */
+	PKT_DROP,        /* free; `drop` says why */
+	PKT_DONE,        /* free; it was consumed (answered from another buffer, or deferred) */
+};
+
+struct pkt {
+	uint8_t *data; /* first byte of the Ethernet header */
+	uint16_t len;  /* bytes of the frame */
+	uint16_t room; /* bytes writable from data on */
+	uint8_t disposition; /* enum pkt_disposition */
+	uint8_t drop;        /* enum drop */
+	uint16_t flow;       /* low bits of the NIC's RSS hash, 0 when there is none */
+	void *handle;        /* io's */
+	bool tx_checksum;    /* the NIC is to fill IPv4 and UDP checksums */
+	uint8_t pad[7];
+};
+
+_Static_assert(sizeof(struct pkt) == 32, "two pkts a cache line");
+
+static inline void
+pkt_drop(struct pkt *pkt, struct counters *counters, enum drop why)
+{
+	pkt->disposition = PKT_DROP;
+	pkt->drop = why;
+	counters_bump(&counters->drops[why], 1);
+}
+
+/* Who answers on a UDP port; net maps ports to services by its configuration. */
+enum service { SERVICE_NONE = 0, SERVICE_NATIVE, SERVICE_MEMCACHED, SERVICE_ECHO };
+
+struct deferred; /* base/deferred.h */
+
+/*
+ * One UDP payload on its way through the stages: from the wire (pkt set, deferred
+ * NULL) or from another worker's mailbox (deferred set; pkt is a spare to answer in).
+ */
+struct datagram {
+	struct pkt *pkt;       /* where the answer may be written in place */
+	uint8_t *payload;      /* the request's bytes: inside pkt, or inside deferred */
+	uint16_t payload_len;
+	uint8_t service;       /* enum service */
+	struct deferred *deferred;
+	struct endpoint peer;
+};
+
+/* Where a UDP payload starts in a fresh packet: behind Ethernet, IPv4 and UDP. */
+enum { PKT_UDP_PAYLOAD_OFFSET = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + UDP_HEADER_LEN };
+
+/* A composed payload that waits for net_output to write its headers. */
+struct reply {
+	struct pkt *pkt;             /* payload stands at data + PKT_UDP_PAYLOAD_OFFSET */
+	uint16_t payload_len;
+	const struct endpoint *peer; /* dies with the burst */
+};
+
+/* Fresh packets for replies that do not fit their request's buffer. */
+struct spares {
+	struct pkt *pkts; /* array of `size`; [0, used) were taken and carry dispositions */
+	uint32_t size;
+	uint32_t used;
+};
+
+/* The next fresh packet, or NULL when none is left. */
+static inline struct pkt *
+spares_take(struct spares *spares)
+{
+	return spares->used < spares->size ? &spares->pkts[spares->used++] : NULL;
+}
+
+#endif

@@ -1,0 +1,166 @@
+/* Receiving and sending bursts: mbuf <-> struct pkt. */
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "base/check.h"
+#include "io/port.h"
+
+enum {
+	TX_RETRIES = 64,   /* rte_eth_tx_burst calls without progress before a frame is dropped */
+	REFILL_BATCH = 64, /* spares topped up a call */
+};
+
+static inline void
+pkt_of(struct pkt *pkt, struct rte_mbuf *mbuf)
+{
+	pkt->data = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	pkt->len = mbuf->data_len;
+	pkt->room = (uint16_t)(mbuf->buf_len - mbuf->data_off);
+	pkt->disposition = PKT_PENDING;
+	pkt->drop = DROP_NONE;
+	pkt->flow = (uint16_t)mbuf->hash.rss;
+	pkt->tx_checksum = false;
+	pkt->handle = mbuf;
+}
+
+uint32_t
+port_rx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counters)
+{
+	struct rte_mbuf *mbufs[BURST_MAX];
+	uint32_t got = rte_eth_rx_burst(port->id, port->queue, mbufs, (uint16_t)n);
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < got; i++)
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+	for (uint32_t i = 0; i < got; i++) {
+		pkt_of(&pkts[i], mbufs[i]);
+		bytes += mbufs[i]->pkt_len;
+		if (mbufs[i]->nb_segs != 1)
+			pkt_drop(&pkts[i], counters, DROP_RX_CHAIN);
+	}
+	if (got) {
+		counter_add(counters, COUNTER_RX_FRAMES, got);
+		counter_add(counters, COUNTER_RX_BYTES, bytes);
+	}
+	return got;
+}
+
+static void
+request_checksums(struct rte_mbuf *mbuf)
+{
+	mbuf->l2_len = ETHERNET_HEADER_LEN;
+	mbuf->l3_len = IPV4_HEADER_LEN;
+	mbuf->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_CKSUM;
+}
+
+/* Sets an mbuf to what its pkt says; false: a chain on a port that cannot send one. */
+static inline bool
+finish(const struct port *port, const struct pkt *pkt, struct counters *counters)
+{
+	struct rte_mbuf *mbuf = pkt->handle;
+
+	if (__builtin_expect(!port->multi_segs && (mbuf->nb_segs != 1 || RTE_MBUF_HAS_EXTBUF(mbuf)), 0)) {
+		counters_bump(&counters->drops[DROP_TX_CHAIN], 1);
+		return false;
+	}
+	mbuf->pkt_len = mbuf->pkt_len - mbuf->data_len + pkt->len;
+	mbuf->data_len = pkt->len;
+	if (pkt->tx_checksum)
+		request_checksums(mbuf);
+	return true;
+}
+
+/* A full queue drains by itself: try again, but never for long. */
+static void
+transmit(struct port *port, struct rte_mbuf **mbufs, uint32_t n, struct counters *counters)
+{
+	uint32_t sent = 0;
+
+	for (uint32_t idle = 0; sent < n && idle < TX_RETRIES;) {
+		uint32_t now = rte_eth_tx_burst(port->id, port->queue, mbufs + sent, (uint16_t)(n - sent));
+
+		idle = now ? 0 : idle + 1;
+		sent += now;
+	}
+	counter_add(counters, COUNTER_TX_FRAMES, sent);
+	if (sent < n) {
+		counters_bump(&counters->drops[DROP_TX_FULL], n - sent);
+		rte_pktmbuf_free_bulk(mbufs + sent, n - sent);
+	}
+}
+
+void
+port_tx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counters)
+{
+	struct rte_mbuf *out[BURST_MAX];
+	uint32_t count = 0;
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		CHECK(pkts[i].disposition != PKT_PENDING);
+		if (pkts[i].disposition != PKT_SEND || !finish(port, &pkts[i], counters)) {
+			rte_pktmbuf_free(pkts[i].handle);
+			continue;
+		}
+		bytes += pkts[i].len;
+		out[count++] = pkts[i].handle;
+		if (count == BURST_MAX) {
+			transmit(port, out, count, counters);
+			count = 0;
+		}
+	}
+	if (count)
+		transmit(port, out, count, counters);
+	if (bytes)
+		counter_add(counters, COUNTER_TX_BYTES, bytes);
+}
+
+bool
+port_chain(const struct port *port, struct pkt *head, struct pkt *tail)
+{
+	if (!port->multi_segs)
+		return false;
+	return rte_pktmbuf_chain(head->handle, tail->handle) == 0;
+}
+
+static uint32_t
+fill(struct port *port, struct pkt *pkts, uint32_t n)
+{
+	struct rte_mbuf *mbufs[REFILL_BATCH];
+
+	if (n > REFILL_BATCH)
+		n = REFILL_BATCH;
+	if (rte_pktmbuf_alloc_bulk(port->pool, mbufs, n) != 0)
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		pkt_of(&pkts[i], mbufs[i]);
+	return n;
+}
+
+void
+port_refill(struct port *port, struct spares *spares)
+{
+	/* The used ones are at the front: move fresh ones from the end into their place. */
+	uint32_t gone = spares->used;
+
+	while (gone > 0 && spares->size > gone) {
+		spares->size--;
+		gone--;
+		spares->pkts[gone] = spares->pkts[spares->size];
+	}
+	if (gone > 0)
+		spares->size = 0;
+	spares->used = 0;
+	if (spares->size < SPARE_MAX)
+		spares->size += fill(port, spares->pkts + spares->size, SPARE_MAX - spares->size);
+}
+
+void
+port_release(struct port *port, struct spares *spares)
+{
+	(void)port;
+	for (uint32_t i = spares->used; i < spares->size; i++)
+		rte_pktmbuf_free(spares->pkts[i].handle);
+	spares->size = spares->used = 0;
+}

@@ -1,0 +1,41 @@
+#include <string.h>
+
+#include "net/stages.h"
+
+enum { HARDWARE_ETHERNET = 1 };
+
+static bool
+is_sound(const struct wire_arp *arp)
+{
+	return be16(arp->hardware) == HARDWARE_ETHERNET &&
+	    be16(arp->protocol) == WIRE_ETHERTYPE_IPV4 && arp->hardware_len == 6 &&
+	    arp->protocol_len == 4;
+}
+
+void
+arp_input(struct net *net, struct pkt *pkt)
+{
+	struct wire_ethernet *ethernet = ethernet_of(pkt);
+	struct wire_arp *arp = (struct wire_arp *)(pkt->data + ETHERNET_HEADER_LEN);
+
+	if (pkt->len < ETHERNET_HEADER_LEN + sizeof *arp || !is_sound(arp)) {
+		pkt_drop(pkt, net->counters, DROP_ARP_MALFORMED);
+		return;
+	}
+	/* Replies and gratuitous announcements: we keep no neighbour table, a
+	 * reply goes back to the MAC its request came from. */
+	if (be16(arp->operation) != WIRE_ARP_REQUEST ||
+	    memcmp(arp->target_ip, net->config.ipv4, 4) != 0) {
+		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
+		return;
+	}
+	memcpy(ethernet->destination, arp->sender_mac, 6);
+	memcpy(ethernet->source, net->config.mac, 6);
+	arp->operation = be16(WIRE_ARP_REPLY);
+	memcpy(arp->target_mac, arp->sender_mac, 6);
+	memcpy(arp->target_ip, arp->sender_ip, 4);
+	memcpy(arp->sender_mac, net->config.mac, 6);
+	memcpy(arp->sender_ip, net->config.ipv4, 4);
+	pkt->disposition = PKT_SEND;
+	counter_add(net->counters, COUNTER_ARP_REPLIES, 1);
+}

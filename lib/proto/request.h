@@ -1,0 +1,149 @@
+/*
+ * request.h - what every protocol parses into, and composes from.
+ *
+ * Purpose: one execution path for all protocols. A parser turns bytes into
+ *   `struct request`s; serve fills one `struct response` each; a composer turns
+ *   them into bytes again.
+ * Memory: views borrow from the frame (requests) or from an item under RCU
+ *   (responses) and die at the end of the burst.
+ * Invariants: 1. key.len is 1..KEY_LEN_MAX for every operation that has a key
+ *   (op_has_key). 2. value.len <= VALUE_LEN_MAX. 3. A request with op OP_NONE is
+ *   not executed: its response is already decided by the parser (local).
+ */
+#ifndef PROTO_REQUEST_H
+#define PROTO_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/view.h"
+
+enum op_status {
+#define OP_STATUS(suffix, number, name, text) OP_STATUS_##suffix = number,
+#include "proto/op_status.def"
+#undef OP_STATUS
+};
+
+const char *op_status_name(enum op_status status); /* "unknown" for a number without a name */
+const char *op_status_text(enum op_status status);
+
+/* Operations; the numbers are the native protocol's opcodes. */
+enum op {
+	OP_NONE = 0,
+	OP_GET = 1,      /* with REQUEST_RANGE: version, offset, length; else offset 0 */
+	OP_SET = 2,      /* REQUEST_ADD, REQUEST_REPLACE, REQUEST_CAS */
+	OP_DELETE = 3,   /* REQUEST_CAS */
+	OP_TOUCH = 4,
+	OP_GAT = 5,      /* get and touch */
+	OP_INCR = 6,     /* REQUEST_CREATE: initial and expiry when missing */
+	OP_DECR = 7,
+	OP_APPEND = 8,   /* REQUEST_CAS */
+	OP_PREPEND = 9,  /* REQUEST_CAS */
+	OP_META = 10,    /* version, expiry, flags, size; not the value; not a hit */
+	OP_PING = 11,
+	OP_TOPOLOGY = 12,
+	OP_STATS = 13,   /* key names a group, may be empty; offset pages */
+	OP_UPLOAD_BEGIN = 14,
+	OP_UPLOAD_CHUNK = 15,
+	OP_UPLOAD_COMMIT = 16,
+	OP_UPLOAD_ABORT = 17,
+	OP_FLUSH = 18,   /* expiry_ms: when, 0 now */
+	OP_COUNT
+};
+
+enum request_flag {
+	REQUEST_ADD = 1,       /* SET only when missing */
+	REQUEST_REPLACE = 2,   /* SET only when present */
+	REQUEST_CAS = 4,       /* only when the version is `version` */
+	REQUEST_CREATE = 8,    /* INCR, DECR: create from `initial` when missing */
+	REQUEST_RANGE = 16,    /* GET: from `offset` of `version` */
+	REQUEST_ONCE = 32,     /* (client, sequence) names this write: at most once */
+	REQUEST_FOREIGN = 64,  /* serve: belongs to another worker, mailed; no response here */
+	REQUEST_TRUST_SLOT = 128, /* slot came from the wire; a miss recomputes it, a write verifies it */
+	/* memcached meta: the rest of what changes execution */
+	REQUEST_NO_VALUE = 256, /* GET: hit or miss only */
+	REQUEST_KEEP_WIDTH = 512, /* DECR: memcached pads with spaces to the old length; INCR wraps */
+};
+
+struct request {
+	struct view key;
+	uint64_t digest;      /* keyed hash; set by serve */
+	uint16_t slot;        /* 0..16383 */
+	uint16_t flags;       /* enum request_flag */
+	uint8_t op;           /* enum op */
+	uint8_t index;        /* position in its frame */
+	uint8_t local;        /* OP_NONE: the protocol's own reply code */
+	uint8_t verb;         /* the protocol's own command code, for its composer */
+	/* Only for operations other than a plain GET: */
+	struct view value;    /* SET, APPEND, PREPEND, UPLOAD_CHUNK */
+	uint64_t version;     /* CAS, RANGE */
+	uint64_t expiry_ms;   /* absolute wall ms; 0 never; SET, TOUCH, GAT, CREATE, FLUSH, UPLOAD_BEGIN */
+	uint64_t delta;       /* INCR, DECR */
+	uint64_t initial;     /* CREATE */
+	uint64_t handle;      /* UPLOAD_* */
+	uint64_t client;      /* ONCE */
+	uint64_t sequence;    /* ONCE */
+	uint64_t floor;       /* ONCE: sequences below it are settled and will not come again */
+	uint32_t client_flags;
+	uint32_t offset;      /* RANGE, UPLOAD_CHUNK, STATS */
+	uint32_t length;      /* RANGE: most bytes wanted; UPLOAD_BEGIN: total length */
+	uint32_t text_at;     /* memcached: where in the datagram the command line starts */
+};
+
+struct response {
+	struct view key;      /* in the item, when there is one: the frame may be overwritten */
+	struct view value;    /* in the item (GET, GAT), in serve's scratch (STATS, TOPOLOGY) */
+	uint64_t version;
+	uint64_t expiry_ms;   /* absolute; 0 never */
+	uint64_t number;      /* INCR, DECR: new value; UPLOAD_BEGIN: handle */
+	uint32_t offset;      /* where value starts in the whole value */
+	uint32_t total_len;   /* of the whole value */
+	uint32_t client_flags;
+	uint8_t status;       /* enum op_status */
+	bool has_item;        /* version, expiry, flags, total_len and key are set */
+};
+
+/* Whether an operation names one key. */
+static inline bool
+op_has_key(enum op op)
+{
+	return (op >= OP_GET && op <= OP_META) || op == OP_UPLOAD_BEGIN;
+}
+
+/* Whether an operation changes the store, and so runs on its shard's owner. */
+static inline bool
+op_is_write(enum op op)
+{
+	return (op >= OP_SET && op <= OP_PREPEND) || (op >= OP_UPLOAD_BEGIN && op <= OP_UPLOAD_ABORT);
+}
+
+/* Whether an update executes twice with a different outcome and so is remembered. */
+static inline bool
+op_is_once(enum op op)
+{
+	return (op >= OP_SET && op <= OP_PREPEND) || op == OP_UPLOAD_COMMIT;
+}
+
+/*
+ * One datagram parsed: a run of requests that are answered together.
+ * The protocol's own header fields stay in here for its composer.
+ */
+struct frame {
+	struct datagram *datagram;
+	uint32_t first;       /* index of its first request in the burst's array */
+	uint16_t count;       /* requests */
+	uint8_t service;      /* enum service */
+	uint8_t verdict;      /* native: enum native_verdict; others 0 */
+	bool proven;          /* the source owns its address: replies may be larger than the request */
+	bool authenticated;   /* native: carries a tag */
+	bool travels;         /* memcached: goes on at worker `travel_to` from request `travel_from` */
+	uint8_t travel_to;
+	uint16_t travel_from;
+	/* native */
+	uint64_t client, sequence, cookie;
+	uint32_t epoch;
+	/* memcached UDP */
+	uint16_t request_id;
+};
+
+#endif

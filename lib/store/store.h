@@ -1,0 +1,110 @@
+/*
+ * store.h - the shards of a node: tables, memory, eviction, expiry.
+ *
+ * Purpose: any worker reads any shard under RCU; the owner alone writes it.
+ * Threads: "owner" functions only on the shard's owner lcore; "reader"
+ *   functions on any registered RCU reader (reclaim.h), and what they return
+ *   lives until that reader's next quiescent state. No locks.
+ * Memory: every item comes from its shard's arena; the budget bounds arenas'
+ *   active pages + tables + uploads (items taken and not yet published).
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "base/now.h"
+#include "base/status.h"
+#include "store/item.h"
+
+struct store_config {
+	uint32_t shard_count;        /* 1..WORKER_MAX */
+	uint64_t memory_bytes;       /* budget of all shards together */
+	uint64_t items_max;          /* all shards; 0: from memory and expected_item_size */
+	uint32_t expected_item_size; /* bytes of key + value, for sizing tables */
+	uint16_t node;               /* node index in versions, 0..1023 */
+	uint8_t secret[16];          /* of the keyed hash; random per process */
+};
+
+struct store;
+struct shard;
+
+enum store_result {
+	STORE_OK = 0,
+	STORE_NO_MEMORY, /* even after the evictions allowed */
+	STORE_TOO_LARGE,
+};
+
+/* Creates all shards, or NULL with *error. Main thread, after EAL start. */
+struct store *store_create(const struct store_config *config, struct error *error) MUST_USE;
+/* No reader or owner may be left. */
+void store_destroy(struct store *store);
+struct shard *store_shard(struct store *store, uint32_t index);
+uint32_t store_shard_count(const struct store *store);
+
+/* Keyed digest of a key (SipHash-1-3 under the secret). Any thread. */
+uint64_t store_digest(const struct store *store, struct view key);
+
+/* A key to look up; shard = slot mod shard_count. */
+struct lookup {
+	struct view key;
+	uint64_t digest;
+	uint32_t shard;
+};
+
+/*
+ * Reader. Looks up n <= LOOKUP_BATCH_MAX keys at once with prefetching;
+ * items[i] is the live item (full key compared, not expired at now, not
+ * flushed) or NULL; *expired gets bit i when a miss was an expired item.
+ */
+void store_find(const struct store *store, const struct now *now, const struct lookup *lookups,
+    uint32_t n, const struct item **items, uint64_t *expired);
+
+/* Reader. Counts a read for eviction: one relaxed store below saturation, else nothing. */
+void item_read(const struct item *item);
+
+/* Any thread: everything stored before wall_ms is gone from then on. */
+void store_flush(struct store *store, uint64_t wall_ms);
+
+/* Owner. The live item of a key, or NULL. */
+struct item *shard_find(struct shard *shard, const struct now *now, struct view key, uint64_t digest);
+
+/*
+ * Owner. Takes memory for an unpublished item with key copied in, evicting
+ * (expired first) while over budget. The caller fills value, flags and expiry.
+ */
+enum store_result shard_take(struct shard *shard, const struct now *now, struct view key,
+    uint32_t value_len, struct item **item) MUST_USE;
+/* Owner. Gives an unpublished item back. */
+void shard_give(struct shard *shard, struct item *item);
+
+/*
+ * Owner. Publishes an item under its key, replacing and retiring the present one, with a
+ * fresh version (returned in item->version). A full table evicts first and counts it.
+ * Fails only with STORE_NO_MEMORY; the item is then given back.
+ */
+enum store_result shard_publish(struct shard *shard, const struct now *now, struct item *item,
+    uint64_t digest) MUST_USE;
+
+/* Owner. Removes and retires a published item found by shard_find. */
+void shard_remove(struct shard *shard, struct item *item, uint64_t digest);
+
+/*
+ * Owner. Background work bounded by `steps`: frees what the grace period let
+ * go, sweeps expired items. Call once a poll with a small budget, more when idle.
+ */
+void shard_tick(struct shard *shard, const struct now *now, uint32_t steps);
+
+/* Any thread; figures are relaxed snapshots. */
+struct shard_stats {
+	uint64_t items, item_bytes;      /* live; bytes are header + key + value as allocated sizes */
+	uint64_t active_bytes;           /* arenas' active pages */
+	uint64_t table_bytes, budget_bytes;
+	uint64_t retired;                /* waiting for a grace period */
+	uint64_t evictions, evictions_table_full, expired_reclaimed, total_items;
+};
+void shard_stats(const struct shard *shard, struct shard_stats *stats);
+
+#endif

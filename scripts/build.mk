@@ -1,0 +1,95 @@
+# How things are compiled and linked; the Makefile says what.
+# A lib folder becomes one archive; leaves (LAYERS) go into libleaf.a, their C11
+# models (tests/model) into libmodel.a, and a program links one of the two.
+
+LIBS := serve net proto store ring wire seal base
+LEAVES := lib/store/keymap.c lib/store/arena.c lib/store/reclaim.c
+MODELS := $(wildcard tests/model/*.c)
+
+pure_src := $(filter-out $(LEAVES),$(foreach l,$(LIBS),$(wildcard lib/$(l)/*.c)))
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+LIBCORE := $(BUILD)/libcore.a
+LIBLEAF := $(BUILD)/libleaf.a
+LIBMODEL := $(BUILD)/libmodel.a
+LIBIO := $(BUILD)/libio.a
+
+$(LIBCORE): $(call obj,$(pure_src))
+$(LIBLEAF): $(call obj,$(wildcard $(LEAVES)))
+$(LIBMODEL): $(call obj,$(MODELS))
+$(LIBIO): $(call obj,$(wildcard lib/io/*.c))
+
+$(BUILD)/%.a:
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CFLAGS_$(subst /,_,$(<D))) -MMD -MP -c $< -o $@
+
+# Folders that see DPDK's headers.
+CFLAGS_lib_io = $(DPDK_CFLAGS)
+CFLAGS_lib_store = $(DPDK_CFLAGS)
+CFLAGS_tests_unit = -I. -Wno-missing-prototypes
+CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Wno-missing-prototypes
+CFLAGS_tests_model = -I.
+CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.
+CFLAGS_bench = $(DPDK_CFLAGS) -I.
+CFLAGS_app_slipringd = $(DPDK_CFLAGS) -Iapp
+
+# DPDK, static, with chosen drivers: `pkg-config --static` does not link on Debian 12.
+# Drivers register in constructors, so they are linked whole.
+DPDK_WHOLE := bus_vdev bus_pci mempool_ring net_af_xdp net_af_packet net_ring net_vhost net_virtio net_e1000 net_vmxnet3
+DPDK_GROUP := vhost cryptodev dmadev hash rcu ethdev mbuf mempool ring eal telemetry kvargs net meter pci \
+  gso security ip_frag timer bpf cmdline metrics cfgfile sched bitratestats
+DPDK_LIBS := -Wl,--whole-archive $(DPDK_WHOLE:%=-l:librte_%.a) -Wl,--no-whole-archive \
+  -Wl,--start-group $(DPDK_GROUP:%=-l:librte_%.a) -Wl,--end-group \
+  -lxdp -lbpf -lelf -lz -lnuma -lfdt -lbsd -lcrypto -ljansson -lm -ldl -lpthread -latomic -lIPSec_MB -lpcap
+LEAF_LIBS := -lurcu-qsbr -lurcu-common -ljemalloc
+CORE_LIBS := -lsodium -lxxhash -lpthread -lm
+
+# Programs. tests/unit and tests/fuzz link the pure core with the model leaves and no DPDK;
+# tests/dpdk and bench link the real leaves, io and DPDK.
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+DPDK_TESTS := $(patsubst tests/dpdk/%.c,$(BUILD)/tests/dpdk/%,$(wildcard tests/dpdk/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/bench_*.c))
+
+LIBCLIENT := $(BUILD)/libslipring.a
+$(LIBCLIENT): $(call obj,$(wildcard lib/client/*.c)) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
+
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(CORE_LIBS)
+
+$(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LIBIO) -lcmocka $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
+
+$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBIO)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LIBIO) $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
+
+$(BUILD)/slipringd: $(call obj,$(wildcard app/slipringd/*.c)) $(LIBCORE) $(LIBLEAF) $(LIBIO)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LIBIO) $(LEAF_LIBS) $(CORE_LIBS) -lyaml -lmicrohttpd $(DPDK_LIBS)
+
+$(BUILD)/slipring: $(call obj,$(wildcard app/slipring/*.c)) $(LIBCLIENT)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -ljansson -lcurl $(CORE_LIBS)
+
+.PRECIOUS: $(BUILD)/%.o $(BUILD)/%.a
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
