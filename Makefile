@@ -43,7 +43,10 @@ include scripts/build.mk
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
 
-all: $(BUILD)/slipringd $(BUILD)/slipring ## build the daemon and the CLI
+# Only programs that have sources.
+PROGRAMS := $(foreach p,slipringd slipring,$(if $(wildcard app/$(p)/*.c),$(BUILD)/$(p)))
+
+all: $(PROGRAMS) ## build the daemon and the CLI
 
 unit: $(UNIT) ## run the unit tests
 	@scripts/run-tests $(UNIT)
