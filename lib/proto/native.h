@@ -7,32 +7,40 @@
  * Threads: any; no state. Memory: borrowed.
  *
  *  Frame header, 40 bytes:
- *    0 u16 magic 0x5253 ("SR")      8 u64 client    id of the client, random
- *    2 u8  version 1               16 u64 sequence  of operation 0; operation i has sequence + i
- *    3 u8  flags                   24 u64 cookie    16 bits boot id | 48 bits MAC; 0 none
- *    4 u8  op_count                32 u32 epoch     ring epoch the sender knows; 0 none
+ *    0 u16 magic 0x5253 ("SR")      8 u64 client    id of the client, random; 0: writes are not
+ *    2 u8  version 1                                remembered, a retry may execute again
+ *    3 u8  flags                   16 u64 sequence  of operation 0; operation i has sequence + i
+ *    4 u8  op_count 1..64          24 u64 cookie    high 16 bits boot id, 48 bits MAC; 0 none
+ *      (responses: 0 with error)   32 u32 epoch     ring epoch the sender knows; 0 none
  *    5 u8  error (responses)       36 u32 window    requests: sequence - window is the floor
  *    6 u16 reserved 0                               responses: 0
  *
- *  Request operation, 12 bytes then extras, key, value:
- *    0 u8 opcode  1 u8 flags  2 u16 slot  4 u16 key_len  6 u16 reserved  8 u32 value_len
- *    extras: GET with RANGE: version u64, offset u32, length u32
- *            SET: client_flags u32, ttl_ms u64, [version u64 with CAS]
- *            DELETE, APPEND, PREPEND: [version u64 with CAS]
+ *  Request operation, 12 bytes, then extras, key, value:
+ *    0 u8 opcode  1 u8 flags  2 u16 slot  4 u16 key_len  6 u8 extras_len  7 u8 reserved 0  8 u32 value_len
+ *    extras (extras_len is exactly their sum):
+ *            GET: [RANGE: version u64, offset u32, length u32]
+ *            SET: client_flags u32, ttl_ms u64, [CAS: version u64]     flags: one of ADD, REPLACE, CAS
+ *            DELETE, APPEND, PREPEND: [CAS: version u64]
  *            TOUCH, GAT: ttl_ms u64
- *            INCR, DECR: delta u64, [initial u64, ttl_ms u64 with CREATE]
- *            STATS: offset u32
+ *            INCR, DECR: delta u64, [CREATE: initial u64, ttl_ms u64]
+ *            TOPOLOGY: offset u32 (bytes); STATS: offset u32 (lines)
  *            UPLOAD_BEGIN: client_flags u32, ttl_ms u64, total_len u32
- *            UPLOAD_CHUNK: handle u64, offset u32;  UPLOAD_COMMIT, UPLOAD_ABORT: handle u64
- *    ttl_ms: relative, 0 never. Upload operations after BEGIN carry no key but the slot.
+ *            UPLOAD_CHUNK: handle u64, offset u32;  UPLOAD_ABORT: handle u64
+ *            UPLOAD_COMMIT: handle u64, [CAS: version u64]              flags: as SET
+ *            FLUSH: delay_ms u64 (0 now)
+ *    ttl_ms: relative, 0 never. Slot: of the key, or NATIVE_SLOT_NONE and the server
+ *    computes it. Upload operations after BEGIN carry no key but the key's slot, never
+ *    NONE. Operations without a key have slot 0.
  *
- *  Response operation, 16 bytes then extras, value:
- *    0 u8 opcode  1 u8 status  2 u8 index  3 u8 flags  4 u32 value_len  8 u64 version
+ *  Response operation, 16 bytes, then extras, value:
+ *    0 u8 opcode  1 u8 status  2 u8 index  3 u8 extras_len  4 u32 value_len  8 u64 version (0 none)
  *    extras, only with status OK: GET, GAT: client_flags u32, total_len u32
  *            META: client_flags u32, total_len u32, ttl_ms u64 (left; all ones: never)
- *            INCR, DECR: number u64;  UPLOAD_BEGIN: handle u64;  STATS: total_len u32
+ *            INCR, DECR: number u64;  UPLOAD_BEGIN: handle u64
+ *            TOPOLOGY: total_len u32 (bytes); STATS: total_len u32 (lines)
  *
  *  With flag AUTH the frame ends with a 16-byte tag: keyed MAC of all bytes before it.
+ *  A tagged request has tagged responses.
  */
 #ifndef PROTO_NATIVE_H
 #define PROTO_NATIVE_H
@@ -50,6 +58,12 @@ enum {
 	NATIVE_TAG_LEN = 16,
 	NATIVE_REQUEST_OP_LEN = 12,
 	NATIVE_RESPONSE_OP_LEN = 16,
+	/* Slot of a request whose sender cannot compute it. */
+	NATIVE_SLOT_NONE = 0xffff,
+	/* Most value bytes of a GET in one response frame, and of an UPLOAD_CHUNK in one
+	 * request frame; NATIVE_TAG_LEN less when the frame is tagged. */
+	NATIVE_GET_VALUE_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN - NATIVE_RESPONSE_OP_LEN - 8,
+	NATIVE_CHUNK_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN - NATIVE_REQUEST_OP_LEN - 12,
 };
 
 enum native_flag {
@@ -58,7 +72,7 @@ enum native_flag {
 	NATIVE_FLAG_CHALLENGE = 4, /* response: nothing was executed; cookie is the one to use */
 };
 
-/* flags of an operation on the wire, request side */
+/* flags of an operation on the wire, request side; the same bits as enum request_flag */
 enum native_op_flag {
 	NATIVE_OP_ADD = 1,
 	NATIVE_OP_REPLACE = 2,
@@ -73,19 +87,34 @@ struct native_header {
 	uint32_t epoch, window;
 };
 
-/* What parsing a frame's header came to. */
+/* The boot a cookie was given in; 0 for no cookie. */
+static inline uint16_t
+native_cookie_boot(uint64_t cookie)
+{
+	return (uint16_t)(cookie >> 48);
+}
+
+/* What parsing a frame came to. */
 enum native_verdict {
 	NATIVE_OK = 0,
-	NATIVE_MALFORMED,       /* not ours at all, or reserved fields set: drop, or an error when proven */
-	NATIVE_WRONG_VERSION,   /* our magic, another version */
+	NATIVE_MALFORMED,       /* shape wrong, reserved fields set: drop, or BAD_REQUEST when proven */
+	NATIVE_WRONG_VERSION,   /* our magic, another version: answer UNSUPPORTED_VERSION */
+	NATIVE_FOREIGN,         /* shorter than a header, another magic, or a response: always drop */
 };
 
 /*
- * Parses one request frame. On NATIVE_OK fills *frame and up to `size` requests
- * (FRAME_OPS_MAX are enough) and sets frame->count. A malformed operation
- * becomes an OP_NONE request whose `local` is its enum op_status (BAD_REQUEST,
- * BAD_KEY, TOO_LARGE, UNKNOWN_OP); when lengths no longer lead anywhere, the
- * rest of the frame is one such request. With datagram->deferred set, only
+ * Parses one request frame and fills *frame, but for `first`, which is the
+ * caller's. On NATIVE_OK fills up to `size` (>= FRAME_OPS_MAX) requests and sets
+ * frame->count. On any other verdict count is 0 and nothing is to be executed;
+ * but for NATIVE_FOREIGN, client, sequence, cookie and epoch are set, so that a
+ * refusal can be composed (authenticated is set when there is a tag to check).
+ * A malformed operation in a frame whose lengths add up becomes an OP_NONE request
+ * whose `local` is its enum op_status (BAD_REQUEST, BAD_KEY, TOO_LARGE, UNKNOWN_OP,
+ * WRONG_SLOT); the others are executed. `verb` is the opcode as received.
+ * REQUEST_TRUST_SLOT is set when the slot came from the wire (upload operations
+ * after BEGIN always); otherwise slot is NATIVE_SLOT_NONE and serve computes it.
+ * REQUEST_ONCE is set on op_is_once() operations unless client is 0. A plain GET
+ * fills only the fields before `value`. With datagram->deferred set, only
  * operations in deferred->ops are returned.
  * Does not check cookie or tag: serve's admission does (admit.h).
  */
@@ -96,35 +125,50 @@ enum native_verdict native_parse(struct datagram *datagram, const struct now *no
 struct native_context {
 	uint64_t cookie;  /* fresh, for this peer; sent in every response */
 	uint32_t epoch;   /* of the ring */
-	const uint8_t *key; /* shared key's MAC state is serve's: NULL, or room is left for a tag */
 };
 
 /*
  * Composes the responses of one frame into its own packet and, when they do
  * not fit, into spares; appends to replies. Skips REQUEST_FOREIGN requests.
- * A GET value that does not fit a frame is cut: value_len < total_len, and the
- * client pulls the rest by ranges. Returns how many replies were appended; an
- * operation for which no spare was left goes unanswered and DROP_NO_SPARE counts it.
- * The requests' bytes may be overwritten: nothing of them is used after the
- * first byte is written but opcode and index.
+ * A value that does not fit a frame is cut: a GET's to what fits (value_len <
+ * total_len, and the client pulls the rest by ranges), STATS' after a whole line.
+ * When frame->authenticated, the last NATIVE_TAG_LEN bytes of every payload are
+ * left for the caller to fill. Of a response only the fields that its status and
+ * operation give a meaning are read; version only with has_item.
+ * Returns how many replies were appended; 0 when all were foreign, and the packet
+ * is then untouched. An operation for which no spare was left goes unanswered and
+ * DROP_NO_SPARE counts it.
+ * The requests' bytes may be overwritten: of requests only op, verb, local, flags
+ * and index are read.
  */
 uint32_t native_compose(const struct frame *frame, const struct native_context *context,
     const struct request *requests, const struct response *responses, const struct now *now,
     struct spares *spares, struct counters *counters, struct reply *replies);
 
-/* A response that executes nothing: challenge, wrong version, stale boot. 40 bytes. */
+/*
+ * A response that executes nothing: challenge (UNPROVEN, STALE_BOOT), wrong version,
+ * malformed frame. Returns its length: 40 bytes, with room for the tag 56 when
+ * frame->authenticated; never more than the request had.
+ */
 uint16_t native_compose_refusal(const struct frame *frame, const struct native_context *context,
     enum op_status error, uint8_t *payload);
 
-/* Client side: writes the header; operations follow with native_request_op. */
+/* Client side: writes the header; operations follow with native_request_compose. */
 void native_header_compose(const struct native_header *header, uint8_t out[NATIVE_HEADER_LEN]);
+
+/*
+ * A response's header. False: too short, other magic, not a response, reserved fields
+ * set, or op_count and error at odds. When version is not NATIVE_VERSION only version,
+ * error, client and sequence are set, and only those may be believed.
+ */
 bool native_header_parse(struct view payload, struct native_header *header);
 
-/* Bytes that native_request_op will write for this request (flags, key, value set). */
+/* Bytes that native_request_compose will write for this request (op, flags, key, value set). */
 size_t native_request_size(const struct request *request);
 
 /*
- * Appends one request operation. Expiry travels as ttl_ms = request->expiry_ms,
+ * Appends one request operation, or nothing and out->failed when it does not fit.
+ * request->slot travels as it is. Expiry travels as ttl_ms = request->expiry_ms,
  * taken as relative here: clients need not share the server's clock.
  */
 struct writer;
@@ -132,16 +176,19 @@ void native_request_compose(struct writer *out, const struct request *request);
 
 /* One response operation parsed; value borrows from the payload. */
 struct native_result {
-	uint8_t op, status, index, flags;
+	uint8_t op, status, index;
 	uint64_t version;
 	struct view value;
-	uint32_t client_flags, total_len;
+	uint32_t client_flags, total_len; /* total_len: GET, GAT, META, TOPOLOGY in bytes, STATS in lines */
 	uint64_t ttl_ms; /* META; UINT64_MAX never */
 	uint64_t number; /* INCR, DECR, UPLOAD_BEGIN */
 };
 
+/*
+ * The next result, or false at the end or when malformed (in->failed). `in` holds
+ * what is between header and tag. Extras longer than known are skipped.
+ */
 struct reader;
-/* The next result, or false at the end or when malformed (in->failed). */
 bool native_result_parse(struct reader *in, struct native_result *result);
 
 #endif
