@@ -42,18 +42,20 @@ enum op {
 	OP_META = 10,    /* version, expiry, flags, size; not the value; not a hit */
 	OP_PING = 11,
 	OP_TOPOLOGY = 12,
-	OP_STATS = 13,   /* key names a group, may be empty; offset pages */
+	OP_STATS = 13,   /* key names a group, may be empty; pages from line `offset` on */
 	OP_UPLOAD_BEGIN = 14,
 	OP_UPLOAD_CHUNK = 15,
-	OP_UPLOAD_COMMIT = 16,
+	OP_UPLOAD_COMMIT = 16, /* REQUEST_ADD, REQUEST_REPLACE, REQUEST_CAS, as SET */
 	OP_UPLOAD_ABORT = 17,
 	OP_FLUSH = 18,   /* expiry_ms: when, 0 now */
 	OP_COUNT
 };
 
+const char *op_name(enum op op); /* "get", ...; "unknown" for a number without a name */
+
 enum request_flag {
-	REQUEST_ADD = 1,       /* SET only when missing */
-	REQUEST_REPLACE = 2,   /* SET only when present */
+	REQUEST_ADD = 1,       /* SET, UPLOAD_COMMIT only when missing */
+	REQUEST_REPLACE = 2,   /* SET, UPLOAD_COMMIT only when present */
 	REQUEST_CAS = 4,       /* only when the version is `version` */
 	REQUEST_CREATE = 8,    /* INCR, DECR: create from `initial` when missing */
 	REQUEST_RANGE = 16,    /* GET: from `offset` of `version` */
@@ -85,7 +87,7 @@ struct request {
 	uint64_t sequence;    /* ONCE */
 	uint64_t floor;       /* ONCE: sequences below it are settled and will not come again */
 	uint32_t client_flags;
-	uint32_t offset;      /* RANGE, UPLOAD_CHUNK, STATS */
+	uint32_t offset;      /* RANGE, UPLOAD_CHUNK, TOPOLOGY: bytes; STATS: lines */
 	uint32_t length;      /* RANGE: most bytes wanted; UPLOAD_BEGIN: total length */
 	uint32_t text_at;     /* memcached: where in the datagram the command line starts */
 };
@@ -97,7 +99,7 @@ struct response {
 	uint64_t expiry_ms;   /* absolute; 0 never */
 	uint64_t number;      /* INCR, DECR: new value; UPLOAD_BEGIN: handle */
 	uint32_t offset;      /* where value starts in the whole value */
-	uint32_t total_len;   /* of the whole value */
+	uint32_t total_len;   /* of the whole value; STATS: number of lines */
 	uint32_t client_flags;
 	uint8_t status;       /* enum op_status */
 	bool has_item;        /* version, expiry, flags, total_len and key are set */
