@@ -20,6 +20,14 @@
 
 struct serve;
 
+/* Sources that share their first `bits` of 128; IPv4 a.b.c.d/n is mapped: bits = 96 + n. */
+struct serve_prefix {
+	uint8_t ip[16];
+	uint8_t bits;
+};
+
+enum { SERVE_PREFIXES_MAX = 16 };
+
 struct serve_config {
 	uint32_t worker, worker_count;
 	struct store *store;
@@ -32,6 +40,8 @@ struct serve_config {
 	uint16_t boot;                                /* boot id in cookies, random, not 0 */
 	bool require_auth;
 	uint8_t shared_key[32];
+	struct serve_prefix memcached_allow[SERVE_PREFIXES_MAX]; /* who may speak memcached over UDP */
+	uint32_t memcached_allow_count;               /* 0: nobody */
 	const char *version;                          /* text of the release */
 };
 
@@ -54,14 +64,29 @@ struct burst {
 	struct outbox outbox;
 };
 
-/* Parses every datagram into frames and requests; drops and refuses what cannot be. */
+/*
+ * Makes the datagram by which a slot from the mailbox joins the burst: `spare` is
+ * a fresh packet to answer in place (one of burst->spares, taken by the caller).
+ */
+void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *datagram);
+
+/*
+ * Starts a burst: of *burst the caller has set now, datagrams, spares and the
+ * arrays; frames, requests, replies and outbox start empty here. Parses every
+ * datagram into frames and requests; drops and refuses what cannot be.
+ */
 void serve_parse(struct serve *serve, struct burst *burst);
 /* Executes the burst's requests in order, one response each; fills the outbox. */
 void serve_run(struct serve *serve, struct burst *burst);
-/* Composes replies: in place, in spares, or into a travelling slot. */
+/*
+ * Composes replies: in place, in spares, or into a travelling slot. Decides every
+ * datagram's pkt that no reply uses (PKT_DONE). Slots that go on to another
+ * worker, or home because they are done, join the outbox; a slot of this worker
+ * that came home by itself is released at once.
+ */
 void serve_compose(struct serve *serve, struct burst *burst);
 
-/* A slot came home: done. */
+/* A slot of this worker came home (slot->done): it is free again. */
 void serve_release(struct serve *serve, struct deferred *slot);
 /* Background: uploads that timed out, at-most-once entries that aged, shard_tick. */
 void serve_tick(struct serve *serve, const struct now *now, uint32_t steps);
