@@ -35,6 +35,7 @@ struct deferred {
 	uint16_t payload_len;
 	uint16_t reply_len; /* memcached: bytes of `reply` composed so far */
 	uint8_t first_op;   /* memcached: operations before this one are answered in `reply` */
+	uint8_t reply_state;/* memcached's composer: what became of the reply so far; 0 in a fresh slot */
 	uint8_t service;    /* enum service */
 	uint8_t home;       /* worker that owns the slot */
 	bool done;          /* set by the other worker before mailing it home */

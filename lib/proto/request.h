@@ -64,7 +64,8 @@ enum request_flag {
 	REQUEST_TRUST_SLOT = 128, /* slot came from the wire; a miss recomputes it, a write verifies it */
 	/* memcached meta: the rest of what changes execution */
 	REQUEST_NO_VALUE = 256, /* GET: hit or miss only */
-	REQUEST_KEEP_WIDTH = 512, /* DECR: memcached pads with spaces to the old length; INCR wraps */
+	REQUEST_KEEP_WIDTH = 512, /* INCR, DECR in memcached's way: see memcached.h */
+	REQUEST_NO_BUMP = 1024, /* GET: not to be counted for eviction */
 };
 
 struct request {
