@@ -6,6 +6,9 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 
 VERSION := 0.1.0
+ifeq ($(MAKELEVEL)$(findstring -j,$(MAKEFLAGS)),0)
+  MAKEFLAGS += -j$(shell nproc)
+endif
 CC := gcc
 MARCH ?= x86-64-v3
 PREFIX ?= /usr/local
@@ -27,11 +30,15 @@ ifeq ($(FLAVOUR),fuzz)
   OPT := -O1 -fno-omit-frame-pointer
   SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
+ifeq ($(FLAVOUR),pure)
+  OPT := -O1
+endif
 ifeq ($(FLAVOUR),cover)
   OPT := -O0
   SAN := --coverage
 endif
-DPDK_CFLAGS = $(shell pkg-config --cflags libdpdk | sed 's/-march=[^ ]*//; s/-I/-isystem /g')
+# Asked for once, and only by what needs it: `make run` may have to install pkg-config first.
+DPDK_CFLAGS = $(eval DPDK_CFLAGS := $$(shell pkg-config --cflags libdpdk | sed 's/-march=[^ ]*//; s/-I/-isystem /g'))$(DPDK_CFLAGS)
 CFLAGS := -std=gnu11 -g $(OPT) -march=$(MARCH) $(WARN) $(SAN) -ffile-prefix-map=$(CURDIR)/= \
   -fno-strict-aliasing -D_GNU_SOURCE -DSLIPRING_VERSION='"$(VERSION)"' -Ilib
 LDFLAGS := $(SAN)
@@ -42,16 +49,90 @@ include scripts/build.mk
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  V=1 shows commands; FLAVOUR=asan|tsan|fuzz|cover builds into build/FLAVOUR"
 
 # Only programs that have sources.
 PROGRAMS := $(foreach p,slipringd slipring,$(if $(wildcard app/$(p)/*.c),$(BUILD)/$(p)))
 
 all: $(PROGRAMS) ## build the daemon and the CLI
 
-unit: $(UNIT) ## run the unit tests
+# --- see it run ---------------------------------------------------------------------
+
+run: ## install what is missing, build, bring one node up on a virtual NIC
+	@scripts/deps build
+	@$(MAKE) --no-print-directory -s all
+	@scripts/lab up
+	@echo
+	@echo "Try:   scripts/lab exec slipring set greeting hello"
+	@echo "       scripts/lab exec slipring get greeting"
+	@echo "       scripts/lab exec slipring stats"
+	@echo "Then:  scripts/lab logs -f n1, scripts/lab status, make stop"
+
+stop: ## end what `make run` started
+	@scripts/lab down
+
+# --- tests --------------------------------------------------------------------------
+
+SUITES := all check dpdk asan race system
+CHECKS := layers purity length headers docs words
+PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
+
+check: ## the fast ones, under a minute: rules of the tree, unit tests, a taste of fuzzing
+	@$(MAKE) --no-print-directory -s FLAVOUR=pure pure
+	@scripts/run-checks $(CHECKS)
+	@$(PYTEST) tests/checks
+	@$(MAKE) --no-print-directory -s roles
+	@SUITE=unit $(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz FUZZ_SECONDS=0 SUITE=fuzz fuzz-run
+
+test: ## everything: installs what is missing, all suites, sanitizers, the lab; under 25 min
+	@scripts/deps test
+	@scripts/run-all $(SUITES)
+
+unit: $(UNIT) ## unit tests
 	@scripts/run-tests $(UNIT)
+
+dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
+	@scripts/run-tests $(DPDK_TESTS)
+
+asan: ## unit and DPDK tests under address and undefined-behaviour sanitizers
+	@$(MAKE) --no-print-directory FLAVOUR=asan unit
+	@$(MAKE) --no-print-directory FLAVOUR=asan dpdk
+
+race: ## unit tests under the thread sanitizer
+	@$(MAKE) --no-print-directory FLAVOUR=tsan unit
+
+FUZZ_SECONDS ?= 60
+fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-run
+
+fuzz-run: $(FUZZERS)
+	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
+
+system: all ## the lab: real nodes, real frames (root)
+	@$(PYTEST) tests/system
+
+pure: $(call obj,$(pure_src))
+
+roles: ## what runs on which thread, by clang's thread-safety analysis
+	$(Q)clang -fsyntax-only -std=gnu11 -D_GNU_SOURCE -DSLIPRING_VERSION='""' -march=$(MARCH) -Wall -Wthread-safety -Werror \
+	  $(DPDK_CFLAGS) -Ilib -Iapp -I. $(filter %.c,$(wildcard lib/*/*.c app/*/*.c))
+
+cover: ## line coverage of the unit and DPDK tests
+	@$(MAKE) --no-print-directory FLAVOUR=cover unit
+	@$(MAKE) --no-print-directory FLAVOUR=cover dpdk
+	@lcov -q --capture --directory build/cover/obj --no-external --base-directory . --output-file build/cover/all.info
+	@lcov -q --remove build/cover/all.info '*/tests/*' --output-file build/cover/lib.info
+	@lcov --list build/cover/lib.info
+
+# --- the rest -----------------------------------------------------------------------
+
+fmt: ## our style, by .clang-format
+	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
 
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all unit clean
+.PHONY: help all run stop check test unit dpdk asan race fuzz fuzz-run system pure roles cover \
+  fmt clean
