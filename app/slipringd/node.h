@@ -1,0 +1,41 @@
+/*
+ * node.h - one node put together: store, ports, workers; started and stopped as a whole.
+ *
+ * Threads: node_start and node_stop on the main thread, which becomes the
+ *   control core; the figures may be read by any thread while the node runs.
+ * Memory: the node owns everything it starts. A failed start leaves nothing behind.
+ */
+#ifndef SLIPRINGD_NODE_H
+#define SLIPRINGD_NODE_H
+
+#include "io/io.h"
+#include "serve/serve.h"
+#include "slipringd/worker.h"
+#include "store/store.h"
+
+struct node_config {
+	struct io_config io;
+	struct store_config store; /* shard_count is set from io.worker_count, secret is drawn */
+	struct serve_config serve; /* what operators set: auth, allow-list, native_port; the rest is filled in */
+	enum worker_idle idle;
+	uint8_t ipv4[4];
+	bool has_mac;              /* mac below instead of the first port's own */
+	uint8_t mac[6];
+	uint16_t memcached_port;   /* 0: off */
+	uint16_t echo_port;        /* 0: off */
+};
+
+struct node;
+
+/* Starts EAL, store, ports and workers; when it returns, the node answers. */
+struct node *node_start(const struct node_config *config, struct error *error) MUST_USE;
+/* Workers finish their round, ports are closed, memory is given back. */
+void node_stop(struct node *node);
+
+/* Figures; valid until node_stop. */
+const struct node_config *node_config(const struct node *node); /* as it came to be: MAC, secrets drawn */
+const struct counters *node_counters(const struct node *node, uint32_t worker);
+void node_port_info(const struct node *node, uint32_t worker, struct port_info *info);
+struct store *node_store(const struct node *node);
+
+#endif
