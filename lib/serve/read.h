@@ -1,0 +1,39 @@
+/*
+ * read.h - operations that change nothing: GET, ranges, META.
+ *
+ * Purpose: turns an item found, or its absence, into a response. Served by any
+ *   worker for any shard, under RCU.
+ * Threads: the worker's lcore. Memory: views into items, until the burst ends.
+ */
+#ifndef SERVE_READ_H
+#define SERVE_READ_H
+
+#include "serve/state.h"
+
+/* What a burst's reads came to; added to the counters once a burst. */
+struct read_tally {
+	uint64_t gets, hits, expired;
+};
+
+/* GET without RANGE or NO_VALUE: the path that must stay short. */
+static inline void
+read_get(struct read_tally *tally, const struct item *item, struct response *response)
+{
+	tally->gets++;
+	if (__builtin_expect(!item, 0)) {
+		response->value = view_of(NULL, 0);
+		response->status = OP_STATUS_NOT_FOUND;
+		response->has_item = false;
+		return;
+	}
+	tally->hits++;
+	item_read(item);
+	respond_item(response, item);
+	response->value = item_value(item);
+}
+
+/* GET with RANGE or NO_VALUE, and META. Only a read from offset 0 counts as a get. */
+void read_other(struct read_tally *tally, const struct request *request, const struct item *item,
+    struct response *response);
+
+#endif

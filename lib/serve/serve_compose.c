@@ -1,0 +1,75 @@
+#include "proto/memcached.h"
+#include "proto/native.h"
+#include "serve/state.h"
+
+/* The tag covers all that stands before it, so it comes last. */
+static void
+write_tags(const struct serve *serve, struct reply *replies, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *payload = replies[i].pkt->data + PKT_UDP_PAYLOAD_OFFSET;
+		uint16_t len = replies[i].payload_len - SEAL_TAG_LEN;
+
+		seal_tag(&serve->tag_key, payload, len, payload + len);
+	}
+}
+
+static uint32_t
+compose(struct serve *serve, struct burst *burst, struct frame *frame)
+{
+	struct request *requests = burst->requests + frame->first;
+	struct response *responses = burst->responses + frame->first;
+	struct reply *replies = burst->replies + burst->reply_count;
+	uint32_t n;
+
+	if (frame->service == SERVICE_MEMCACHED)
+		return memcached_compose(frame, requests, responses, &burst->now, &burst->spares,
+		    serve->config.counters, replies);
+	n = native_compose(frame, &(struct native_context){ frame->cookie, serve->config.epoch },
+	    requests, responses, &burst->now, &burst->spares, serve->config.counters, replies);
+	if (frame->authenticated)
+		write_tags(serve, replies, n);
+	return n;
+}
+
+/* The request's packet is done with, unless a reply stands in it. */
+static void
+settle_packet(struct pkt *pkt, const struct reply *replies, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (replies[i].pkt == pkt)
+			return;
+	pkt->disposition = PKT_DONE;
+}
+
+/* Where a slot goes now: on to the worker whose turn it is, or home. */
+static void
+settle_slot(struct serve *serve, struct burst *burst, const struct frame *frame)
+{
+	struct deferred *slot = frame->datagram->deferred;
+
+	if (!slot)
+		return;
+	if (frame->travels) {
+		outbox_add(&burst->outbox, slot, frame->travel_to);
+		return;
+	}
+	slot->done = true;
+	if (slot->home == serve->config.worker)
+		defer_give(&serve->defer, slot);
+	else
+		outbox_add(&burst->outbox, slot, slot->home);
+}
+
+void
+serve_compose(struct serve *serve, struct burst *burst)
+{
+	for (uint32_t i = 0; i < burst->frame_count; i++) {
+		struct frame *frame = &burst->frames[i];
+		uint32_t n = compose(serve, burst, frame);
+
+		settle_packet(frame->datagram->pkt, burst->replies + burst->reply_count, n);
+		burst->reply_count += n;
+		settle_slot(serve, burst, frame);
+	}
+}

@@ -1,0 +1,67 @@
+/*
+ * state.h - what the files of lib/serve share: one worker's struct serve.
+ *
+ * Threads: the worker's lcore. Memory: taken by serve_create.
+ */
+#ifndef SERVE_STATE_H
+#define SERVE_STATE_H
+
+#include "seal/seal.h"
+#include "serve/admit.h"
+#include "serve/defer.h"
+#include "serve/serve.h"
+
+struct serve {
+	/* set once */
+	struct serve_config config;
+	struct shard *shard; /* this worker's */
+	struct seal_key tag_key;
+	/* owner lcore */
+	struct admit admit;
+	struct defer defer;
+};
+
+/* The worker that owns a slot; its shard has the same number. */
+static inline uint32_t
+serve_owner(const struct serve *serve, uint16_t slot)
+{
+	return slot % serve->config.worker_count;
+}
+
+static inline void
+serve_count(struct serve *serve, enum counter counter)
+{
+	counter_add(serve->config.counters, counter, 1);
+}
+
+static inline void
+outbox_add(struct outbox *outbox, struct deferred *slot, uint32_t to)
+{
+	outbox->mails[outbox->count].slot = slot;
+	outbox->mails[outbox->count].to = (uint8_t)to;
+	outbox->count++;
+}
+
+/* An answer without an item. */
+static inline void
+respond(struct response *response, enum op_status status)
+{
+	*response = (struct response){ .status = (uint8_t)status };
+}
+
+/* An answer about an item; the value is left out. Views live as long as the burst. */
+static inline void
+respond_item(struct response *response, const struct item *item)
+{
+	response->key = item_key(item);
+	response->value = view_of(NULL, 0);
+	response->version = item->version;
+	response->expiry_ms = item_expiry_ms(item);
+	response->offset = 0;
+	response->total_len = item->value_len;
+	response->client_flags = item->client_flags;
+	response->status = OP_STATUS_OK;
+	response->has_item = true;
+}
+
+#endif

@@ -1,0 +1,277 @@
+#include "serve/write.h"
+
+#include <string.h>
+
+#include "serve/decimal.h"
+
+enum op_status
+write_allowed(struct serve *serve, const struct request *request, const struct item *present)
+{
+	if (request->flags & REQUEST_CAS) {
+		if (!present) {
+			serve_count(serve, COUNTER_CAS_MISSES);
+			return OP_STATUS_NOT_FOUND;
+		}
+		if (present->version != request->version) {
+			serve_count(serve, COUNTER_CAS_BADVAL);
+			return OP_STATUS_EXISTS;
+		}
+		serve_count(serve, COUNTER_CAS_HITS);
+	}
+	if ((request->flags & REQUEST_ADD) && present)
+		return OP_STATUS_NOT_STORED;
+	if ((request->flags & REQUEST_REPLACE) && !present)
+		return OP_STATUS_NOT_STORED;
+	return OP_STATUS_OK;
+}
+
+struct item *
+write_take(struct serve *serve, const struct now *now, struct view key, uint32_t value_len,
+    struct response *response)
+{
+	struct item *item;
+
+	switch (shard_take(serve->shard, now, key, value_len, &item)) {
+	case STORE_OK:
+		return item;
+	case STORE_TOO_LARGE:
+		serve_count(serve, COUNTER_TOO_LARGE);
+		respond(response, OP_STATUS_TOO_LARGE);
+		return NULL;
+	default:
+		serve_count(serve, COUNTER_NO_MEMORY);
+		respond(response, OP_STATUS_OUT_OF_MEMORY);
+		return NULL;
+	}
+}
+
+void
+write_publish(struct serve *serve, const struct now *now, struct item *item, uint64_t digest,
+    struct response *response)
+{
+	if (shard_publish(serve->shard, now, item, digest) == STORE_OK) {
+		respond_item(response, item);
+		response->number = 0;
+	} else {
+		serve_count(serve, COUNTER_NO_MEMORY);
+		respond(response, OP_STATUS_OUT_OF_MEMORY);
+	}
+}
+
+static uint8_t *
+value_room(struct item *item)
+{
+	return item->bytes + item->key_len;
+}
+
+static struct item *
+find(struct serve *serve, const struct now *now, const struct request *request)
+{
+	return shard_find(serve->shard, now, request->key, request->digest);
+}
+
+static void
+set(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct item *item;
+
+	serve_count(serve, COUNTER_CMD_SET);
+	if (request->flags & (REQUEST_ADD | REQUEST_REPLACE | REQUEST_CAS)) {
+		enum op_status status = write_allowed(serve, request, find(serve, now, request));
+
+		if (status != OP_STATUS_OK) {
+			respond(response, status);
+			return;
+		}
+	}
+	item = write_take(serve, now, request->key, request->value.len, response);
+	if (!item)
+		return;
+	item->client_flags = request->client_flags;
+	item_set_expiry_ms(item, request->expiry_ms);
+	if (request->value.len > 0)
+		memcpy(value_room(item), request->value.data, request->value.len);
+	write_publish(serve, now, item, request->digest, response);
+}
+
+static void
+delete(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct item *item = find(serve, now, request);
+
+	serve_count(serve, COUNTER_CMD_DELETE);
+	if (!item) {
+		serve_count(serve, COUNTER_DELETE_MISSES);
+		respond(response, OP_STATUS_NOT_FOUND);
+	} else if ((request->flags & REQUEST_CAS) && request->version != item->version) {
+		respond(response, OP_STATUS_EXISTS);
+	} else {
+		serve_count(serve, COUNTER_DELETE_HITS);
+		shard_remove(serve->shard, item, request->digest);
+		respond(response, OP_STATUS_OK);
+	}
+}
+
+/* A new item like `old` but with room for value_len bytes, which the caller fills. */
+static struct item *
+take_like(struct serve *serve, const struct now *now, const struct item *old, uint32_t value_len,
+    struct response *response)
+{
+	struct item *item = write_take(serve, now, item_key(old), value_len, response);
+
+	if (item) {
+		item->client_flags = old->client_flags;
+		item_set_expiry_ms(item, item_expiry_ms(old));
+	}
+	return item;
+}
+
+static void
+touch(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct item *old = find(serve, now, request), *item;
+
+	serve_count(serve, COUNTER_CMD_TOUCH);
+	if (!old) {
+		serve_count(serve, COUNTER_TOUCH_MISSES);
+		respond(response, OP_STATUS_NOT_FOUND);
+		return;
+	}
+	if (item_expiry_ms(old) == request->expiry_ms) {
+		respond_item(response, old);
+		item = old;
+	} else {
+		item = take_like(serve, now, old, old->value_len, response);
+		if (!item)
+			return;
+		item_set_expiry_ms(item, request->expiry_ms);
+		memcpy(value_room(item), item_value(old).data, old->value_len);
+		write_publish(serve, now, item, request->digest, response);
+	}
+	if (response->status != OP_STATUS_OK)
+		return;
+	serve_count(serve, COUNTER_TOUCH_HITS);
+	if (request->op == OP_GAT) {
+		item_read(item);
+		response->value = item_value(item);
+	}
+}
+
+/* INCR or DECR of a missing key that is to be created. */
+static void
+create_number(struct serve *serve, const struct now *now, const struct request *request,
+    struct response *response)
+{
+	char text[DECIMAL_LEN_MAX];
+	uint32_t len = decimal_compose(request->initial, text);
+	struct item *item = write_take(serve, now, request->key, len, response);
+
+	if (!item)
+		return;
+	item->client_flags = 0;
+	item_set_expiry_ms(item, request->expiry_ms);
+	memcpy(value_room(item), text, len);
+	write_publish(serve, now, item, request->digest, response);
+	response->number = request->initial;
+}
+
+/* memcached's arithmetic: INCR wraps at 2^64, DECR stops at 0. */
+static uint64_t
+counted(const struct request *request, uint64_t number)
+{
+	if (request->op == OP_INCR)
+		return number + request->delta;
+	return number > request->delta ? number - request->delta : 0;
+}
+
+static void
+put_number(struct serve *serve, const struct now *now, const struct request *request,
+    const struct item *old, uint64_t number, struct response *response)
+{
+	char text[DECIMAL_LEN_MAX];
+	uint32_t len = decimal_compose(number, text), room = len;
+	struct item *item;
+
+	if ((request->flags & REQUEST_KEEP_WIDTH) && room < old->value_len)
+		room = old->value_len;
+	item = take_like(serve, now, old, room, response);
+	if (!item)
+		return;
+	memcpy(value_room(item), text, len);
+	memset(value_room(item) + len, ' ', room - len);
+	write_publish(serve, now, item, request->digest, response);
+	response->number = number;
+}
+
+static void
+count(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct item *old = find(serve, now, request);
+	bool up = request->op == OP_INCR;
+	uint64_t number;
+
+	if (!old) {
+		serve_count(serve, up ? COUNTER_INCR_MISSES : COUNTER_DECR_MISSES);
+		if (request->flags & REQUEST_CREATE)
+			create_number(serve, now, request, response);
+		else
+			respond(response, OP_STATUS_NOT_FOUND);
+	} else if ((request->flags & REQUEST_CAS) && request->version != old->version) {
+		respond(response, OP_STATUS_EXISTS);
+	} else if (!decimal_parse(item_value(old), &number)) {
+		respond(response, OP_STATUS_NOT_A_NUMBER);
+	} else {
+		serve_count(serve, up ? COUNTER_INCR_HITS : COUNTER_DECR_HITS);
+		put_number(serve, now, request, old, counted(request, number), response);
+	}
+}
+
+static void
+join(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct item *old = find(serve, now, request), *item;
+	struct view added = request->value;
+	bool append = request->op == OP_APPEND;
+
+	serve_count(serve, COUNTER_CMD_SET);
+	if (!old) {
+		respond(response, OP_STATUS_NOT_STORED);
+		return;
+	}
+	if ((request->flags & REQUEST_CAS) && request->version != old->version) {
+		respond(response, OP_STATUS_EXISTS);
+		return;
+	}
+	item = take_like(serve, now, old, old->value_len + added.len, response);
+	if (!item)
+		return;
+	memcpy(value_room(item) + (append ? 0 : added.len), item_value(old).data, old->value_len);
+	if (added.len > 0)
+		memcpy(value_room(item) + (append ? old->value_len : 0), added.data, added.len);
+	write_publish(serve, now, item, request->digest, response);
+}
+
+void
+write_execute(struct serve *serve, const struct now *now, const struct request *request,
+    struct response *response)
+{
+	switch (request->op) {
+	case OP_SET:
+		set(serve, now, request, response);
+		break;
+	case OP_DELETE:
+		delete(serve, now, request, response);
+		break;
+	case OP_TOUCH:
+	case OP_GAT:
+		touch(serve, now, request, response);
+		break;
+	case OP_INCR:
+	case OP_DECR:
+		count(serve, now, request, response);
+		break;
+	default:
+		join(serve, now, request, response);
+		break;
+	}
+}
