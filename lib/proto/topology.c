@@ -1,0 +1,76 @@
+#include "proto/topology.h"
+
+void
+topology_compose(struct writer *out, const struct topology *topology)
+{
+	writer_le32(out, topology->epoch);
+	writer_le16(out, topology->rule);
+	writer_le16(out, topology->node_count);
+	writer_le16(out, topology->slot_count);
+	writer_le16(out, TOPOLOGY_NODE_LEN);
+	writer_le32(out, 0);
+}
+
+void
+topology_node_compose(struct writer *out, const struct topology_node *node)
+{
+	writer_bytes(out, node->ip, sizeof node->ip);
+	writer_le16(out, node->index);
+	writer_le16(out, node->first_port);
+	writer_u8(out, node->worker_count);
+	writer_u8(out, node->state);
+	writer_le16(out, 0);
+}
+
+/* Whether every entry has workers and ports, reserved bytes are 0 and indexes ascend. */
+static bool
+nodes_make_sense(const struct topology *topology)
+{
+	int32_t last_index = -1;
+
+	for (uint32_t i = 0; i < topology->node_count; i++) {
+		const uint8_t *entry = topology->entries + (size_t)i * topology->node_len;
+		uint16_t index = load_le16(entry + 16), first_port = load_le16(entry + 18);
+		uint8_t workers = entry[20];
+
+		if (index <= last_index || index >= TOPOLOGY_NODES_MAX || workers == 0 ||
+		    workers > WORKER_MAX || first_port == 0 || first_port > 65536 - workers ||
+		    load_le16(entry + 22) != 0)
+			return false;
+		last_index = index;
+	}
+	return true;
+}
+
+bool
+topology_parse(struct view value, struct topology *topology)
+{
+	struct reader in = reader_of(value.data, value.len);
+	uint32_t reserved;
+
+	topology->epoch = reader_le32(&in);
+	topology->rule = reader_le16(&in);
+	topology->node_count = reader_le16(&in);
+	topology->slot_count = reader_le16(&in);
+	topology->node_len = reader_le16(&in);
+	reserved = reader_le32(&in);
+	if (in.failed || reserved != 0 || topology->rule == 0 || topology->slot_count == 0 ||
+	    topology->node_len < TOPOLOGY_NODE_LEN || topology->node_count == 0 ||
+	    topology->node_count > TOPOLOGY_NODES_MAX)
+		return false;
+	topology->entries = in.at;
+	return reader_left(&in) == (size_t)topology->node_count * topology->node_len &&
+	    nodes_make_sense(topology);
+}
+
+void
+topology_node(const struct topology *topology, uint32_t i, struct topology_node *node)
+{
+	const uint8_t *entry = topology->entries + (size_t)i * topology->node_len;
+
+	memcpy(node->ip, entry, sizeof node->ip);
+	node->index = load_le16(entry + 16);
+	node->first_port = load_le16(entry + 18);
+	node->worker_count = entry[20];
+	node->state = entry[21];
+}
