@@ -76,11 +76,11 @@ judge_header(const uint8_t *header, uint16_t len)
 	uint8_t flags;
 
 	if (len < NATIVE_HEADER_LEN || load_le16(header) != NATIVE_MAGIC)
-		return NATIVE_NOT_OURS;
+		return NATIVE_FOREIGN;
 	/* A response is never answered, whatever its version: two servers could answer each other for ever. */
 	flags = header[3];
 	if (flags & NATIVE_FLAG_RESPONSE)
-		return NATIVE_NOT_OURS;
+		return NATIVE_FOREIGN;
 	if (header[2] != NATIVE_VERSION)
 		return NATIVE_WRONG_VERSION;
 	if (flags & ~NATIVE_FLAG_AUTH || header[5] != 0 || load_le16(header + 6) != 0)
@@ -270,7 +270,7 @@ native_parse(struct datagram *datagram, const struct now *now, struct frame *fra
 		return NATIVE_OK;
 	}
 	verdict = judge_header(payload, datagram->payload_len);
-	if (verdict != NATIVE_NOT_OURS)
+	if (verdict != NATIVE_FOREIGN)
 		read_identity(frame, payload);
 	if (verdict == NATIVE_OK) {
 		frame->authenticated = payload[3] & NATIVE_FLAG_AUTH;
