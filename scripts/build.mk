@@ -68,7 +68,7 @@ $(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBCLIENT) $(LIBCO
 $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LIBIO) -lcmocka $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) -lcmocka $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
 $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
@@ -78,12 +78,12 @@ $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBCLIENT) $(LI
 $(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LIBIO) $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
 $(BUILD)/slipringd: $(call obj,$(wildcard app/slipringd/*.c)) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LIBIO) $(LEAF_LIBS) $(CORE_LIBS) -lyaml -lmicrohttpd $(DPDK_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) $(CORE_LIBS) -lyaml -lmicrohttpd $(DPDK_LIBS)
 
 $(BUILD)/slipring: $(call obj,$(wildcard app/slipring/*.c)) $(LIBCLIENT)
 	$(call say,LD,$@)
