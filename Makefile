@@ -30,6 +30,9 @@ ifeq ($(FLAVOUR),fuzz)
   OPT := -O1 -fno-omit-frame-pointer
   SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
+ifeq ($(FLAVOUR),profile)
+  OPT := -O3 -fno-omit-frame-pointer
+endif
 ifeq ($(FLAVOUR),pure)
   OPT := -O1
 endif
@@ -126,6 +129,19 @@ cover: ## line coverage of the unit and DPDK tests
 	@lcov -q --remove build/cover/all.info '*/tests/*' --output-file build/cover/lib.info
 	@lcov --list build/cover/lib.info
 
+# --- measuring ----------------------------------------------------------------------
+
+profile: ## flame graph of a node under load: build/profile.svg
+	@$(MAKE) --no-print-directory -s FLAVOUR=profile all
+	@scripts/profile
+
+drills: all ## real PCI drivers in an emulated machine
+	@scripts/deps drills
+	@scripts/run-all drills-pci
+
+drills-pci:
+	@scripts/drills/pci
+
 # --- the rest -----------------------------------------------------------------------
 
 fmt: ## our style, by .clang-format
@@ -135,4 +151,4 @@ clean: ## remove what was built
 	$(Q)rm -rf build
 
 .PHONY: help all run stop check test unit dpdk asan race fuzz fuzz-run system pure roles cover \
-  fmt clean
+  profile drills drills-pci fmt clean
