@@ -1,0 +1,384 @@
+/*
+ * How: commands are composed one after another into a stream. A command whose
+ * reply does not fit is taken back and answered by an error line instead, so the
+ * commands behind it keep their place.
+ */
+#include "base/check.h"
+#include "proto/memcached.h"
+#include "proto/memcached_parser.h"
+#include "proto/memcached_stream.h"
+
+/* deferred->reply_state */
+enum {
+	REPLY_WHOLE = 0,
+	REPLY_COMMAND_FAILED, /* the command that goes on has its error line: its other keys are silent */
+	REPLY_FULL,           /* not even an error line fits any more */
+};
+
+/* One frame on its way out. */
+struct composer {
+	const struct frame *frame;
+	const struct request *requests;
+	const struct response *responses;
+	const struct now *now;
+	struct memcached_stream stream;
+	uint8_t state;
+};
+
+static void
+put_line(struct composer *c, enum memcached_line line)
+{
+	memcached_stream_put(&c->stream, memcached_text_fixed(line));
+}
+
+static void
+put_crlf(struct composer *c)
+{
+	memcached_stream_put(&c->stream, view_of("\r\n", 2));
+}
+
+/* A status that memcached has no word for. */
+static void
+put_server_error(struct composer *c, enum op_status status)
+{
+	memcached_stream_text(&c->stream, "SERVER_ERROR ");
+	memcached_stream_text(&c->stream, op_status_name(status));
+	put_crlf(c);
+}
+
+/* The line for a status, or LINE_NONE when memcached has none. */
+static enum memcached_line
+line_of(const struct request *request, enum op_status status, enum memcached_line ok)
+{
+	bool extends = request->op == OP_APPEND || request->op == OP_PREPEND;
+
+	switch (status) {
+	case OP_STATUS_OK: return ok;
+	case OP_STATUS_NOT_FOUND: return LINE_NOT_FOUND;
+	case OP_STATUS_EXISTS: return LINE_EXISTS;
+	case OP_STATUS_NOT_STORED: return LINE_NOT_STORED;
+	case OP_STATUS_NOT_A_NUMBER: return LINE_NOT_A_NUMBER;
+	case OP_STATUS_OUT_OF_MEMORY: return LINE_NO_MEMORY;
+	case OP_STATUS_TOO_LARGE: return extends ? LINE_NOT_STORED : LINE_TOO_LARGE;
+	default: return LINE_NONE;
+	}
+}
+
+static void
+put_status(struct composer *c, const struct request *request, enum op_status status,
+    enum memcached_line ok)
+{
+	enum memcached_line line = line_of(request, status, ok);
+
+	if (line)
+		put_line(c, line);
+	else
+		put_server_error(c, status);
+}
+
+/* One key of a get. False: the command has failed and its error line is written. */
+static bool
+put_value(struct composer *c, const struct request *request, const struct response *response)
+{
+	if (response->status == OP_STATUS_OK) {
+		memcached_stream_text(&c->stream, "VALUE ");
+		memcached_stream_put(&c->stream, request->key);
+		memcached_stream_char(&c->stream, ' ');
+		memcached_stream_number(&c->stream, response->client_flags);
+		memcached_stream_char(&c->stream, ' ');
+		memcached_stream_number(&c->stream, response->value.len);
+		if ((request->verb & VERB_MASK) == VERB_GETS) {
+			memcached_stream_char(&c->stream, ' ');
+			memcached_stream_number(&c->stream, response->version);
+		}
+		put_crlf(c);
+		memcached_stream_put(&c->stream, response->value);
+		put_crlf(c);
+	} else if (response->status != OP_STATUS_NOT_FOUND) {
+		put_status(c, request, response->status, LINE_END);
+		return false;
+	}
+	if (request->verb & VERB_END)
+		put_line(c, LINE_END);
+	return true;
+}
+
+/* Lines "name value" become "STAT name value", and END closes them. */
+static void
+put_stats(struct composer *c, const struct response *response)
+{
+	struct view text = response->value;
+
+	if (response->status != OP_STATUS_OK) {
+		put_server_error(c, response->status);
+		return;
+	}
+	while (text.len > 0) {
+		const uint8_t *lf = memchr(text.data, '\n', text.len);
+		uint32_t len = lf ? (uint32_t)(lf - text.data) : text.len;
+		uint32_t shown = len > 0 && text.data[len - 1] == '\r' ? len - 1 : len;
+
+		if (shown > 0) {
+			memcached_stream_text(&c->stream, "STAT ");
+			memcached_stream_put(&c->stream, view_of(text.data, shown));
+			put_crlf(c);
+		}
+		len += lf ? 1 : 0;
+		text = view_of(text.data + len, text.len - len);
+	}
+	put_line(c, LINE_END);
+}
+
+static void
+put_flag(struct composer *c, char letter, uint64_t number)
+{
+	memcached_stream_char(&c->stream, ' ');
+	memcached_stream_char(&c->stream, letter);
+	memcached_stream_number(&c->stream, number);
+}
+
+/* Seconds left, rounded up: what was stored with T10 shows t10 at once. */
+static void
+put_ttl(struct composer *c, uint64_t expiry_ms)
+{
+	uint64_t left = expiry_ms > c->now->wall_ms ? expiry_ms - c->now->wall_ms : 0;
+
+	if (expiry_ms == 0)
+		memcached_stream_text(&c->stream, " t-1");
+	else
+		put_flag(c, 't', (left + MS_PER_SEC - 1) / MS_PER_SEC);
+}
+
+/* What a meta flag returns of an item. */
+static void
+put_item_flag(struct composer *c, uint8_t letter, const struct response *response)
+{
+	switch (letter) {
+	case 's': put_flag(c, 's', response->total_len); break;
+	case 't': put_ttl(c, response->expiry_ms); break;
+	case 'c': put_flag(c, 'c', response->version); break;
+	case 'f': put_flag(c, 'f', response->client_flags); break;
+	default: break;
+	}
+}
+
+/*
+ * The flags a meta command returns, in the order asked for: key and opaque
+ * always, of the item's figures those in `shown`. The command line is read again.
+ */
+static void
+put_flags(struct composer *c, const struct request *request, const struct response *response,
+    const char *shown)
+{
+	struct view payload = view_of(c->frame->datagram->payload, c->frame->datagram->payload_len);
+	struct memcached_tokens tokens;
+	struct view line;
+	uint32_t next;
+	bool found = memcached_text_line(payload, request->text_at, &line, &next);
+
+	CHECK(found);
+	memcached_text_tokens(line, &tokens);
+	/* ms: the length stands where the others have their first flag, and is no letter. */
+	for (uint32_t i = 2; i < tokens.count; i++) {
+		uint8_t letter = tokens.at[i].data[0];
+
+		if (letter == 'O') {
+			memcached_stream_char(&c->stream, ' ');
+			memcached_stream_put(&c->stream, tokens.at[i]);
+		} else if (letter == 'k') {
+			memcached_stream_text(&c->stream, " k");
+			memcached_stream_put(&c->stream, request->key);
+		} else if (strchr(shown, letter)) {
+			put_item_flag(c, letter, response);
+		}
+	}
+	put_crlf(c);
+}
+
+static void
+put_meta_get(struct composer *c, const struct request *request, const struct response *response)
+{
+	bool value = !(request->flags & REQUEST_NO_VALUE);
+
+	if (response->status == OP_STATUS_NOT_FOUND) {
+		if (request->verb & VERB_QUIET)
+			return;
+		memcached_stream_text(&c->stream, "EN");
+		put_flags(c, request, response, "");
+		return;
+	}
+	if (response->status != OP_STATUS_OK) {
+		put_status(c, request, response->status, LINE_NONE);
+		return;
+	}
+	memcached_stream_text(&c->stream, value ? "VA " : "HD");
+	if (value)
+		memcached_stream_number(&c->stream, response->value.len);
+	put_flags(c, request, response, "stcf");
+	if (value) {
+		memcached_stream_put(&c->stream, response->value);
+		put_crlf(c);
+	}
+}
+
+/* HD, EX, NF or NS: quiet hides HD only. ms returns the CAS value, c0 when nothing was stored. */
+static void
+put_meta_status(struct composer *c, const struct request *request, const struct response *response)
+{
+	struct response stored = { .version = 0 };
+	const char *code;
+
+	switch (line_of(request, response->status, LINE_STORED)) {
+	case LINE_STORED: code = "HD"; break;
+	case LINE_EXISTS: code = "EX"; break;
+	case LINE_NOT_FOUND: code = "NF"; break;
+	case LINE_NOT_STORED: code = "NS"; break;
+	default:
+		put_status(c, request, response->status, LINE_NONE);
+		return;
+	}
+	if (response->status == OP_STATUS_OK) {
+		if (request->verb & VERB_QUIET)
+			return;
+		stored.version = response->version;
+	}
+	memcached_stream_text(&c->stream, code);
+	put_flags(c, request, &stored, (request->verb & VERB_MASK) == VERB_META_SET ? "c" : "");
+}
+
+static void
+put_number(struct composer *c, const struct request *request, const struct response *response)
+{
+	if (response->status != OP_STATUS_OK) {
+		put_status(c, request, response->status, LINE_NONE);
+		return;
+	}
+	memcached_stream_number(&c->stream, response->number);
+	put_crlf(c);
+}
+
+/* One request. False: its command has failed and has its error line. */
+static bool
+put_response(struct composer *c, const struct request *request, const struct response *response)
+{
+	uint8_t verb = request->verb & VERB_MASK, status = response->status;
+
+	if (verb == VERB_META_GET)
+		put_meta_get(c, request, response);
+	else if (verb == VERB_META_SET || verb == VERB_META_DELETE)
+		put_meta_status(c, request, response);
+	else if (request->verb & VERB_QUIET)
+		return true;
+	else if (verb == VERB_GET || verb == VERB_GETS)
+		return put_value(c, request, response);
+	else if (verb == VERB_ARITHMETIC)
+		put_number(c, request, response);
+	else if (verb == VERB_STATS)
+		put_stats(c, response);
+	else if (verb == VERB_LINE)
+		put_line(c, request->local);
+	else if (verb == VERB_TOO_LARGE)
+		put_line(c, LINE_TOO_LARGE);
+	else
+		put_status(c, request, status, verb == VERB_STORE ? LINE_STORED :
+		    verb == VERB_DELETE ? LINE_DELETED : verb == VERB_TOUCH ? LINE_TOUCHED : LINE_OK);
+	return true;
+}
+
+/* Requests i - 1 and i are of one command. */
+static bool
+goes_on(const struct composer *c, uint32_t i)
+{
+	return i > 0 && i < c->frame->count && c->requests[i].text_at == c->requests[i - 1].text_at;
+}
+
+/* Takes back what did not fit; the error line goes there, or the reply ends. */
+static void
+put_no_room(struct composer *c, const struct memcached_stream_mark *mark, enum memcached_line line)
+{
+	memcached_stream_rewind(&c->stream, mark);
+	c->stream.reserve = false;
+	put_line(c, line);
+	c->stream.reserve = true;
+	c->state = REPLY_COMMAND_FAILED;
+	if (c->stream.full) {
+		memcached_stream_rewind(&c->stream, mark);
+		c->state = REPLY_FULL;
+	}
+}
+
+/* The requests of one command from i on, but none from `stop` on. Returns the next command's. */
+static uint32_t
+compose_command(struct composer *c, uint32_t i, uint32_t stop)
+{
+	struct memcached_stream_mark mark = memcached_stream_mark(&c->stream);
+
+	do {
+		if (c->state == REPLY_WHOLE && !put_response(c, &c->requests[i], &c->responses[i]))
+			c->state = REPLY_COMMAND_FAILED;
+		if (c->stream.full)
+			put_no_room(c, &mark, LINE_NO_ROOM);
+		i++;
+	} while (i < stop && goes_on(c, i));
+	if (c->state == REPLY_COMMAND_FAILED && !goes_on(c, i))
+		c->state = REPLY_WHOLE;
+	return i;
+}
+
+static void
+compose_commands(struct composer *c, uint32_t first, uint32_t stop)
+{
+	struct memcached_stream_mark mark;
+
+	for (uint32_t i = first; i < stop && c->state != REPLY_FULL;)
+		i = compose_command(c, i, stop);
+	if (stop < c->frame->count || c->frame->verdict != MEMCACHED_CUT || c->state == REPLY_FULL)
+		return;
+	mark = memcached_stream_mark(&c->stream);
+	put_line(c, LINE_TOO_MANY);
+	if (c->stream.full)
+		put_no_room(c, &mark, LINE_TOO_MANY);
+}
+
+static void
+compose_into_slot(struct composer *c)
+{
+	struct deferred *slot = c->frame->datagram->deferred;
+
+	CHECK(slot && slot->first_op <= c->frame->travel_from);
+	c->stream = memcached_stream_of_buffer(slot->reply + slot->reply_len,
+	    DEFERRED_REPLY_MAX - slot->reply_len);
+	compose_commands(c, slot->first_op, c->frame->travel_from);
+	slot->reply_len = (uint16_t)(c->stream.at - slot->reply);
+	slot->first_op = (uint8_t)c->frame->travel_from;
+	slot->reply_state = c->state;
+}
+
+uint32_t
+memcached_compose(const struct frame *frame, const struct request *requests,
+    const struct response *responses, const struct now *now, struct spares *spares,
+    struct counters *counters, struct reply *replies)
+{
+	const struct deferred *slot = frame->datagram->deferred;
+	struct composer c = {
+		.frame = frame, .requests = requests, .responses = responses, .now = now,
+		.state = slot ? slot->reply_state : REPLY_WHOLE,
+	};
+	uint8_t before = c.state;
+
+	if (frame->travels) {
+		compose_into_slot(&c);
+	} else {
+		c.stream = memcached_stream_of_spares(spares, replies, &frame->datagram->peer);
+		c.stream.reserve = !slot;
+		if (slot)
+			memcached_stream_put(&c.stream, view_of(slot->reply, slot->reply_len));
+		c.stream.reserve = true;
+		if (c.stream.full)
+			c.state = REPLY_FULL;
+		compose_commands(&c, slot ? slot->first_op : 0, frame->count);
+	}
+	if (c.state == REPLY_FULL && before != REPLY_FULL)
+		counters_bump(&counters->drops[DROP_NO_SPARE], 1);
+	return frame->travels ? 0 : memcached_stream_finish(&c.stream, frame->request_id);
+}
