@@ -14,6 +14,11 @@ LIBLEAF := $(BUILD)/libleaf.a
 LIBMODEL := $(BUILD)/libmodel.a
 LIBIO := $(BUILD)/libio.a
 
+# Parts of the daemon that need neither DPDK nor a network: unit tests and fuzzers link them.
+PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog
+LIBPLAIN := $(BUILD)/libplain.a
+$(LIBPLAIN): $(call obj,$(PLAIN:%=app/slipringd/%.c))
+
 $(LIBCORE): $(call obj,$(pure_src))
 $(LIBLEAF): $(call obj,$(wildcard $(LEAVES)))
 $(LIBMODEL): $(call obj,$(MODELS))
@@ -60,20 +65,20 @@ BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/bench_*.c))
 LIBCLIENT := $(BUILD)/libslipring.a
 $(LIBCLIENT): $(call obj,$(wildcard lib/client/*.c)) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
 
-$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(CORE_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka -lyaml $(CORE_LIBS)
 
 $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) -lcmocka $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
-$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBPLAIN) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(CORE_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lyaml $(CORE_LIBS)
 
 $(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)

@@ -1,0 +1,135 @@
+/* Rules between keys. Each names the key whose line is to be changed. */
+#include <stdarg.h>
+#include <string.h>
+
+#include "config.h"
+
+struct verify {
+	const struct schema *schema;
+	const struct config *config;
+	struct problems *problems;
+};
+
+/* "place: path: text" for a key, unless something was already wrong with it. */
+static void __attribute__((format(printf, 3, 4)))
+complain(const struct verify *verify, enum config_key key, const char *format, ...)
+{
+	char place[PLACE_SIZE], text[260];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	config_place(verify->config, verify->schema, key, place, sizeof place);
+	problems_add(verify->problems, false, "%s: %s: %s", place, verify->schema->keys[key].path, text);
+}
+
+static void
+verify_interfaces(const struct verify *verify)
+{
+	const struct texts *list = &verify->config->interfaces;
+	uint32_t workers = verify->config->workers;
+
+	if (list->count > 1 && list->count != workers)
+		complain(verify, CONFIG_interfaces, "%u interfaces for %u workers; give one for each worker, "
+		    "or one with several queues", list->count, workers);
+	for (uint32_t i = 0; i < list->count; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (strcmp(list->values[i], list->values[j]) == 0)
+				complain(verify, CONFIG_interfaces, "%s is listed twice; each worker needs its own",
+				    list->values[i]);
+}
+
+static void
+verify_cpus(const struct verify *verify)
+{
+	const struct numbers *list = &verify->config->worker_cpus;
+
+	if (list->count && list->count != verify->config->workers)
+		complain(verify, CONFIG_worker_cpus, "%u CPUs for %u workers; give one for each, or none",
+		    list->count, verify->config->workers);
+	for (uint32_t i = 0; i < list->count && !verify->config->float_lcores; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (list->values[i] == list->values[j])
+				complain(verify, CONFIG_worker_cpus, "CPU %u is listed twice; two workers on one CPU "
+				    "stall each other (float_lcores: true if it must be)", list->values[i]);
+}
+
+static void
+verify_ports(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+	uint32_t last = config->native_port + config->workers - 1;
+
+	if (last > 65535)
+		complain(verify, CONFIG_native_port, "%u workers need ports %u..%u, and there are none past 65535",
+		    config->workers, config->native_port, last);
+	if (config->memcached_enabled && config->memcached_port >= config->native_port &&
+	    config->memcached_port <= last)
+		complain(verify, CONFIG_memcached_port, "%u is one of the native ports %u..%u",
+		    config->memcached_port, config->native_port, last);
+	if (config->echo_port >= config->native_port && config->echo_port <= last)
+		complain(verify, CONFIG_echo_port, "%u is one of the native ports %u..%u",
+		    config->echo_port, config->native_port, last);
+	if (config->memcached_enabled && config->echo_port == config->memcached_port)
+		complain(verify, CONFIG_echo_port, "%u is memcached.port too", config->echo_port);
+}
+
+static void
+verify_memory(const struct verify *verify)
+{
+	char memory[32], ram[32];
+	uint64_t ram_bytes = verify->schema->ram_bytes;
+
+	if (verify->config->memory <= ram_bytes)
+		return;
+	value_size_print(verify->config->memory, memory, sizeof memory);
+	value_size_print(ram_bytes >> 20 << 20, ram, sizeof ram);
+	complain(verify, CONFIG_memory, "%s is more than the machine's RAM of %s; try 50%%", memory, ram);
+}
+
+static void
+verify_access(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+
+	if (!config->ipv4.len)
+		complain(verify, CONFIG_ipv4, "not given; the node needs an address to answer on, "
+		    "such as 10.9.0.1/24");
+	if (config->memcached_enabled && !config->memcached_allow.count)
+		complain(verify, CONFIG_memcached_enabled, "memcached.allow is empty, so nobody would be answered; "
+		    "list the clients' networks");
+	if (config->native_require_auth && !*config->native_shared_key_file)
+		complain(verify, CONFIG_native_require_auth, "native.shared_key_file is empty, so nobody could "
+		    "authenticate; make a key: head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'");
+}
+
+/* The control socket's name follows from run_dir and node_id unless it is given. */
+static void
+verify_socket(const struct verify *verify, struct config *config)
+{
+	char path[VALUE_TEXT_SIZE + VALUE_NAME_SIZE + 8];
+
+	if (*config->control_socket)
+		return;
+	snprintf(path, sizeof path, "%s/%s.sock", config->run_dir, config->node_id);
+	if (strlen(path) > verify->schema->keys[CONFIG_control_socket].max)
+		complain(verify, CONFIG_run_dir, "%s is too long a name for a socket", path);
+	else
+		memcpy(config->control_socket, path, strlen(path) + 1);
+}
+
+void
+config_verify(const struct schema *schema, struct config *config, struct problems *problems)
+{
+	struct verify verify = { schema, config, problems };
+
+	verify_socket(&verify, config);
+	if (problems->errors)
+		return; /* values that were refused hold defaults: rules about them would mislead */
+	verify_interfaces(&verify);
+	verify_access(&verify);
+	verify_cpus(&verify);
+	verify_memory(&verify);
+	verify_ports(&verify);
+}
