@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "seal/digest.h"
 #include "serve/state.h"
 
 static void
@@ -17,27 +18,49 @@ check_config(const struct serve_config *config)
 		CHECK(config->memcached_allow[i].bits <= 128);
 }
 
+/* A 64-bit secret of this worker, for `use`; cookies and seeds must not tell about each other. */
+static uint64_t
+seed_of(const struct serve_config *config, uint8_t use)
+{
+	uint8_t text[2] = { use, (uint8_t)config->worker };
+
+	return digest_siphash13(config->cookie_secret, text, sizeof text);
+}
+
 struct serve *
 serve_create(const struct serve_config *config, struct error *error)
 {
 	struct serve *serve = calloc(1, sizeof *serve);
 
 	check_config(config);
-	if (!serve || !defer_init(&serve->defer, (uint8_t)config->worker)) {
-		free(serve);
-		error_set(error, STATUS_NO_MEMORY, "no memory for the requests of worker %u", config->worker);
-		return NULL;
-	}
+	if (!serve)
+		goto no_serve;
+	if (!defer_init(&serve->defer, (uint8_t)config->worker))
+		goto no_defer;
+	serve->once = once_create(seed_of(config, 1));
+	if (!serve->once)
+		goto no_once;
 	serve->config = *config;
 	serve->shard = store_shard(config->store, config->worker);
 	seal_tag_key(&serve->tag_key, config->shared_key);
 	admit_init(&serve->admit, config->cookie_secret, config->boot);
+	uploads_init(&serve->uploads, serve->shard, (uint8_t)config->worker, (uint32_t)seed_of(config, 2));
 	return serve;
+
+no_once:
+	defer_deinit(&serve->defer);
+no_defer:
+	free(serve);
+no_serve:
+	error_set(error, STATUS_NO_MEMORY, "no memory for the requests of worker %u", config->worker);
+	return NULL;
 }
 
 void
 serve_destroy(struct serve *serve)
 {
+	uploads_deinit(&serve->uploads);
+	once_destroy(serve->once);
 	defer_deinit(&serve->defer);
 	free(serve);
 }
@@ -51,5 +74,6 @@ serve_release(struct serve *serve, struct deferred *slot)
 void
 serve_tick(struct serve *serve, const struct now *now, uint32_t steps)
 {
+	uploads_tick(&serve->uploads, now);
 	shard_tick(serve->shard, now, steps);
 }

@@ -88,7 +88,7 @@ void serve_compose(struct serve *serve, struct burst *burst);
 
 /* A slot of this worker came home (slot->done): it is free again. */
 void serve_release(struct serve *serve, struct deferred *slot);
-/* Background: uploads that timed out, at-most-once entries that aged, shard_tick. */
+/* Background: uploads that timed out, shard_tick. */
 void serve_tick(struct serve *serve, const struct now *now, uint32_t steps);
 
 #endif

@@ -1,8 +1,9 @@
 #include "base/check.h"
 #include "ring/slot.h"
+#include "serve/owner.h"
 #include "serve/read.h"
 #include "serve/state.h"
-#include "serve/write.h"
+#include "serve/stats.h"
 
 /*
  * The burst is taken in batches of LOOKUP_BATCH_MAX requests: one bulk lookup for
@@ -43,8 +44,10 @@ bit_of(uint64_t digest)
 static inline bool
 prepare(struct run *run, struct request *request)
 {
-	if (!op_has_key(request->op))
+	if (!op_has_key(request->op)) {
+		request->digest = 0; /* steps of an upload travel by slot */
 		return false;
+	}
 	if (!(request->flags & REQUEST_TRUST_SLOT))
 		request->slot = slot_of_key(request->key);
 	request->digest = store_digest(run->serve->config.store, request->key);
@@ -149,7 +152,7 @@ run_write(struct run *run, struct request *request, uint32_t place, struct respo
 		hand_over(run, request, place, response);
 	} else {
 		run->written |= bit_of(request->digest);
-		write_execute(serve, run->now, request, response);
+		owner_execute(serve, run->now, run->frame, request, response);
 	}
 }
 
@@ -210,8 +213,14 @@ run_other(struct run *run, struct request *request, uint32_t place, struct respo
 		store_flush(run->serve->config.store, request->expiry_ms ? request->expiry_ms : run->now->wall_ms);
 		respond(response, OP_STATUS_OK);
 		break;
+	case OP_STATS:
+		stats_execute(run->serve, run->now, request, response);
+		break;
+	case OP_TOPOLOGY:
+		stats_topology(run->serve, request, response);
+		break;
 	default:
-		if (op_is_write(request->op) && op_has_key(request->op))
+		if (op_is_write(request->op))
 			run_write(run, request, place, response);
 		else
 			respond(response, OP_STATUS_UNKNOWN_OP);
@@ -281,6 +290,7 @@ serve_run(struct serve *serve, struct burst *burst)
 {
 	struct run run = { .serve = serve, .burst = burst, .now = &burst->now, .frame = burst->frames - 1 };
 
+	serve->scratch_used = 0;
 	for (uint32_t first = 0; first < burst->request_count; first += LOOKUP_BATCH_MAX) {
 		uint32_t left = burst->request_count - first;
 

@@ -9,7 +9,12 @@
 #include "seal/seal.h"
 #include "serve/admit.h"
 #include "serve/defer.h"
+#include "serve/once.h"
 #include "serve/serve.h"
+#include "serve/upload.h"
+
+/* Text of one burst's STATS: several pages of everything, or one of 16 workers' counters. */
+enum { SCRATCH_SIZE = 64 * 1024 };
 
 struct serve {
 	/* set once */
@@ -19,6 +24,10 @@ struct serve {
 	/* owner lcore */
 	struct admit admit;
 	struct defer defer;
+	struct once *once;
+	struct uploads uploads;
+	uint32_t scratch_used; /* in this burst */
+	uint8_t scratch[SCRATCH_SIZE];
 };
 
 /* The worker that owns a slot; its shard has the same number. */

@@ -139,6 +139,7 @@ touch(struct serve *serve, const struct now *now, const struct request *request,
 	}
 	if (item_expiry_ms(old) == request->expiry_ms) {
 		respond_item(response, old);
+		response->number = 0;
 		item = old;
 	} else {
 		item = take_like(serve, now, old, old->value_len, response);
