@@ -44,6 +44,9 @@ void store_destroy(struct store *store);
 struct shard *store_shard(struct store *store, uint32_t index);
 uint32_t store_shard_count(const struct store *store);
 
+/* Bytes of DPDK memory that store_create needs for its tables, to size EAL's with. */
+uint64_t store_table_bytes(const struct store_config *config);
+
 /* Keyed digest of a key (SipHash-1-3 under the secret). Any thread. */
 uint64_t store_digest(const struct store *store, struct view key);
 

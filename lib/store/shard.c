@@ -1,0 +1,272 @@
+/* shard.c - what the owner of a shard does to it. */
+#include "store/shard.h"
+
+#include "base/check.h"
+#include "store/flush.h"
+
+/* 80 %: above that rte_hash moves keys ever longer ways, and fewer sit in their first bucket. */
+static uint32_t
+limit_of(uint32_t entries)
+{
+	return (uint32_t)((uint64_t)entries * 4 / 5);
+}
+
+/* Table positions that make the most of `bytes` when items have `item_bytes` (header included). */
+static uint32_t
+entries_for_memory(uint64_t bytes, uint64_t bytes_per_item)
+{
+	uint32_t best = KEYMAP_ENTRIES_MIN;
+	uint64_t best_items = 0;
+
+	for (uint64_t entries = KEYMAP_ENTRIES_MIN; entries <= KEYMAP_ENTRIES_MAX; entries = 2 * entries + 1) {
+		uint64_t table = (entries + 1) * KEYMAP_BYTES_PER_POSITION;
+		uint64_t items = table < bytes ? (bytes - table) / bytes_per_item : 0;
+
+		if (items > limit_of((uint32_t)entries))
+			items = limit_of((uint32_t)entries);
+		if (items > best_items) {
+			best = (uint32_t)entries;
+			best_items = items;
+		}
+	}
+	return best;
+}
+
+static uint32_t
+entries_for_items(uint64_t items)
+{
+	uint64_t entries = KEYMAP_ENTRIES_MIN;
+
+	while (limit_of((uint32_t)entries) < items && entries < KEYMAP_ENTRIES_MAX)
+		entries = 2 * entries + 1;
+	return (uint32_t)entries;
+}
+
+static uint32_t
+entries_of(const struct store_config *config)
+{
+	uint64_t items = (config->items_max + config->shard_count - 1) / config->shard_count;
+
+	if (config->items_max > 0)
+		return entries_for_items(items);
+	return entries_for_memory(config->memory_bytes / config->shard_count,
+	    arena_rounded(ITEM_HEADER_LEN + config->expected_item_size));
+}
+
+uint64_t
+store_table_bytes(const struct store_config *config)
+{
+	return config->shard_count * ((uint64_t)entries_of(config) + 1) * KEYMAP_BYTES_PER_POSITION;
+}
+
+enum status
+shard_init(struct shard *shard, const struct store_config *config, const uint64_t *flush_word,
+    struct error *error)
+{
+	uint64_t room;
+
+	shard->clock.node = config->node;
+	shard->flush_word = flush_word;
+	shard->entries = entries_of(config);
+	shard->items_limit = limit_of(shard->entries);
+	shard->budget_bytes = config->memory_bytes / config->shard_count;
+	shard->table_fixed_bytes = ((uint64_t)shard->entries + 1) * KEYMAP_BYTES_PER_POSITION;
+	figure_set(&shard->table_bytes, shard->table_fixed_bytes);
+	if (shard->table_fixed_bytes > shard->budget_bytes / 2)
+		return error_set(error, STATUS_INVALID,
+		    "store: tables for %u items a shard take %llu of %llu bytes; lower items_max or raise memory",
+		    shard->items_limit, (unsigned long long)shard->table_fixed_bytes,
+		    (unsigned long long)shard->budget_bytes);
+	room = shard->budget_bytes - shard->table_fixed_bytes;
+	shard->arena_hard = room;
+	shard->arena_soft = room - room / 32;
+	if (retire_init(&shard->retired, shard->entries, error) != STATUS_OK)
+		return error->status;
+	shard->map = keymap_create(shard->entries, error);
+	if (!shard->map)
+		return error->status;
+	shard->arena = arena_create(error);
+	return shard->arena ? STATUS_OK : error->status;
+}
+
+/* Also of a shard whose init failed half-way. */
+void
+shard_deinit(struct shard *shard)
+{
+	if (shard->arena)
+		arena_destroy(shard->arena);
+	if (shard->map)
+		keymap_destroy(shard->map);
+	chain_pool_deinit(&shard->retired.pool);
+}
+
+uint64_t
+shard_flushed_below(const struct shard *shard, uint64_t wall_ms)
+{
+	uint64_t word = __atomic_load_n(shard->flush_word, __ATOMIC_ACQUIRE);
+	uint64_t floor = figure_read(&shard->floor);
+
+	if (flush_active(word, wall_ms) && flush_boundary(word) > floor)
+		floor = flush_boundary(word);
+	return floor;
+}
+
+struct item *
+shard_find(struct shard *shard, const struct now *now, struct view key, uint64_t digest)
+{
+	struct item *item = keymap_find(shard->map, digest);
+
+	if (!item || !view_equal(item_key(item), key) || item_expired(item, now->wall_ms) ||
+	    item->version < shard_flushed_below(shard, now->wall_ms))
+		return NULL;
+	return item;
+}
+
+static bool
+over(const struct shard *shard, uint64_t size)
+{
+	uint64_t active = arena_active(shard->arena);
+	uint64_t leaving = shard->retired.bytes;
+
+	return (active > leaving ? active - leaving : 0) + size > shard->arena_soft;
+}
+
+enum store_result
+shard_take(struct shard *shard, const struct now *now, struct view key, uint32_t value_len,
+    struct item **item)
+{
+	size_t size = item_size(key.len, value_len);
+	uint64_t rounded = arena_rounded(size);
+
+	*item = NULL;
+	if (value_len > VALUE_LEN_MAX || rounded > shard->arena_soft)
+		return STORE_TOO_LARGE;
+	retire_free(shard, EVICTIONS_PER_SET);
+	for (uint32_t n = 0; n < EVICTIONS_PER_SET && over(shard, rounded); n++)
+		if (evict(shard, now, 1) == 0)
+			break;
+	if (arena_active(shard->arena) + rounded > shard->arena_hard)
+		return STORE_NO_MEMORY;
+	*item = arena_take(shard->arena, size);
+	if (!*item)
+		return STORE_NO_MEMORY;
+	**item = (struct item){ .value_len = value_len, .key_len = (uint16_t)key.len };
+	memcpy((*item)->bytes, key.data, key.len);
+	return STORE_OK;
+}
+
+void
+shard_give(struct shard *shard, struct item *item)
+{
+	arena_give(shard->arena, item, item_size(item->key_len, item->value_len));
+}
+
+/* A version above every one this shard gave before, and above a flush in effect. */
+static uint64_t
+fresh_version(struct shard *shard, const struct now *now)
+{
+	uint64_t below = shard_flushed_below(shard, now->wall_ms);
+	uint64_t version;
+
+	figure_set(&shard->floor, below);
+	if (shard->clock.last < below >> VERSION_NODE_BITS)
+		shard->clock.last = below >> VERSION_NODE_BITS;
+	version = version_next(&shard->clock, now->wall_ms);
+	figure_set(&shard->last_clock, shard->clock.last);
+	return version;
+}
+
+static void
+count_items(struct shard *shard, int64_t items, int64_t bytes)
+{
+	figure_set(&shard->items, shard->items + (uint64_t)items);
+	figure_set(&shard->item_bytes, shard->item_bytes + (uint64_t)bytes);
+}
+
+static void
+replace(struct shard *shard, struct item *old, struct item *item, uint64_t digest)
+{
+	uint8_t freq = __atomic_load_n(&old->freq, __ATOMIC_RELAXED);
+
+	/* A write is a use of the key like a read. */
+	item->freq = freq < 3 ? freq + 1 : 3;
+	item->mark = old->mark;
+	keymap_replace(shard->map, digest, item);
+	count_items(shard, 0, (int64_t)item_bytes(item) - (int64_t)item_bytes(old));
+	retire_put(&shard->retired, old, POSITION_NONE);
+}
+
+static bool
+insert(struct shard *shard, const struct now *now, struct item *item, uint64_t digest)
+{
+	uint32_t position;
+
+	if (shard->items >= shard->items_limit)
+		figure_add(&shard->evictions_table_full, evict(shard, now, 1));
+	if (!keymap_put(shard->map, digest, item, &position))
+		return false;
+	count_items(shard, 1, (int64_t)item_bytes(item));
+	return true;
+}
+
+enum store_result
+shard_publish(struct shard *shard, const struct now *now, struct item *item, uint64_t digest)
+{
+	struct item *old = keymap_find(shard->map, digest);
+	bool done = false;
+
+	item->version = fresh_version(shard, now);
+	if (old && retire_has_room(&shard->retired)) {
+		replace(shard, old, item, digest);
+		done = true;
+	} else if (!old) {
+		done = insert(shard, now, item, digest);
+	}
+	if (!done) {
+		shard_give(shard, item);
+		return STORE_NO_MEMORY;
+	}
+	figure_add(&shard->total_items, 1);
+	return STORE_OK;
+}
+
+void
+shard_unlink(struct shard *shard, struct item *item, uint64_t digest)
+{
+	uint32_t position = keymap_remove(shard->map, digest);
+
+	count_items(shard, -1, -(int64_t)item_bytes(item));
+	retire_put(&shard->retired, item, position);
+}
+
+void
+shard_remove(struct shard *shard, struct item *item, uint64_t digest)
+{
+	/* It may have been evicted since it was found. */
+	if (keymap_find(shard->map, digest) == item)
+		shard_unlink(shard, item, digest);
+}
+
+void
+shard_tick(struct shard *shard, const struct now *now, uint32_t steps)
+{
+	figure_set(&shard->floor, shard_flushed_below(shard, now->wall_ms));
+	retire_free(shard, steps);
+}
+
+void
+shard_stats(const struct shard *shard, struct shard_stats *stats)
+{
+	*stats = (struct shard_stats){
+		.items = figure_read(&shard->items),
+		.item_bytes = figure_read(&shard->item_bytes),
+		.active_bytes = arena_active(shard->arena),
+		.table_bytes = figure_read(&shard->table_bytes),
+		.budget_bytes = shard->budget_bytes,
+		.retired = figure_read(&shard->retired_count),
+		.evictions = figure_read(&shard->evictions),
+		.evictions_table_full = figure_read(&shard->evictions_table_full),
+		.expired_reclaimed = figure_read(&shard->expired_reclaimed),
+		.total_items = figure_read(&shard->total_items),
+	};
+}

@@ -1,0 +1,153 @@
+/* store.c - all shards of a node, and what readers do. */
+#include "store/store.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "seal/digest.h"
+#include "store/flush.h"
+#include "store/shard.h"
+
+struct store {
+	uint8_t secret[16];
+	uint32_t shard_count;
+	uint64_t flush_word; /* atomic, flush.h */
+	struct shard shards[];
+};
+
+struct store *
+store_create(const struct store_config *config, struct error *error)
+{
+	size_t size = sizeof(struct store) + config->shard_count * sizeof(struct shard);
+	struct store *store;
+
+	CHECK(config->shard_count >= 1 && config->shard_count <= WORKER_MAX);
+	store = aligned_alloc(64, (size + 63) & ~(size_t)63);
+	if (!store) {
+		error_set(error, STATUS_NO_MEMORY, "store: no memory for %u shards", config->shard_count);
+		return NULL;
+	}
+	memset(store, 0, size);
+	store->shard_count = config->shard_count;
+	memcpy(store->secret, config->secret, sizeof store->secret);
+	for (uint32_t i = 0; i < config->shard_count; i++) {
+		if (shard_init(&store->shards[i], config, &store->flush_word, error) != STATUS_OK) {
+			store_destroy(store);
+			return NULL;
+		}
+	}
+	return store;
+}
+
+void
+store_destroy(struct store *store)
+{
+	for (uint32_t i = store->shard_count; i-- > 0;)
+		shard_deinit(&store->shards[i]);
+	free(store);
+}
+
+struct shard *
+store_shard(struct store *store, uint32_t index)
+{
+	CHECK(index < store->shard_count);
+	return &store->shards[index];
+}
+
+uint32_t
+store_shard_count(const struct store *store)
+{
+	return store->shard_count;
+}
+
+uint64_t
+store_digest(const struct store *store, struct view key)
+{
+	uint64_t digest = digest_siphash13(store->secret, key.data, key.len);
+
+	return digest != 0 ? digest : 1; /* keymap.h, invariant 3 */
+}
+
+/* The lookups of one shard, as indexes into the caller's arrays. */
+struct group {
+	uint32_t count;
+	uint8_t index[LOOKUP_BATCH_MAX];
+	const uint64_t *digests[LOOKUP_BATCH_MAX];
+	struct item *items[LOOKUP_BATCH_MAX];
+};
+
+static void
+find_group(const struct shard *shard, const struct now *now, const struct lookup *lookups,
+    struct group *group, const struct item **items, uint64_t *expired)
+{
+	uint64_t flushed_below = shard_flushed_below(shard, now->wall_ms);
+
+	keymap_find_bulk(shard->map, group->digests, group->count, group->items);
+	for (uint32_t i = 0; i < group->count; i++)
+		__builtin_prefetch(group->items[i]);
+	for (uint32_t i = 0; i < group->count; i++) {
+		uint32_t at = group->index[i];
+		const struct item *item = group->items[i];
+
+		if (item && !view_equal(item_key(item), lookups[at].key))
+			item = NULL;
+		if (item && item_expired(item, now->wall_ms)) {
+			*expired |= 1ull << at;
+			item = NULL;
+		}
+		if (item && item->version < flushed_below)
+			item = NULL;
+		items[at] = item;
+	}
+}
+
+void
+store_find(const struct store *store, const struct now *now, const struct lookup *lookups,
+    uint32_t n, const struct item **items, uint64_t *expired)
+{
+	uint64_t waiting = (1ull << n) - 1;
+
+	CHECK(n <= LOOKUP_BATCH_MAX);
+	*expired = 0;
+	while (waiting != 0) {
+		uint32_t shard = lookups[__builtin_ctzll(waiting)].shard;
+		struct group group;
+
+		group.count = 0;
+		for (uint64_t left = waiting; left != 0; left &= left - 1) {
+			uint32_t i = (uint32_t)__builtin_ctzll(left);
+
+			if (lookups[i].shard != shard)
+				continue;
+			group.index[group.count] = (uint8_t)i;
+			group.digests[group.count++] = &lookups[i].digest;
+			waiting &= ~(1ull << i);
+		}
+		find_group(&store->shards[shard], now, lookups, &group, items, expired);
+	}
+}
+
+void
+item_read(const struct item *item)
+{
+	uint8_t *freq = (uint8_t *)(uintptr_t)&item->freq;
+	uint8_t count = __atomic_load_n(freq, __ATOMIC_RELAXED);
+
+	if (count < 3)
+		__atomic_store_n(freq, count + 1, __ATOMIC_RELAXED);
+}
+
+void
+store_flush(struct store *store, uint64_t wall_ms)
+{
+	uint64_t latest = 0; /* the furthest shard clock, in ms since VERSION_EPOCH_MS */
+	uint64_t ms = wall_ms > VERSION_EPOCH_MS ? wall_ms - VERSION_EPOCH_MS : 0;
+
+	for (uint32_t i = 0; i < store->shard_count; i++) {
+		uint64_t clock = (figure_read(&store->shards[i].last_clock) >> VERSION_LOGICAL_BITS) / 1000;
+
+		latest = clock > latest ? clock : latest;
+	}
+	__atomic_store_n(&store->flush_word, flush_word(wall_ms, latest > ms ? latest - ms : 0),
+	    __ATOMIC_RELEASE);
+}

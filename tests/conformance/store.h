@@ -1,0 +1,353 @@
+/* store.h - what a store promises, over the leaves or over their models. */
+#ifndef TESTS_CONFORMANCE_STORE_H
+#define TESTS_CONFORMANCE_STORE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <time.h>
+
+#include "store/reclaim.h"
+#include "store/store.h"
+
+static const struct store_config small_config = {
+	.shard_count = 2,
+	.memory_bytes = 8 << 20,
+	.items_max = 4000,
+	.node = 5,
+	.secret = "sixteen bytes..",
+};
+
+static struct store *
+new_store(struct store_config config)
+{
+	struct error error = { 0 };
+	struct store *store = store_create(&config, &error);
+
+	if (!store)
+		fail_msg("%s", error.text);
+	return store;
+}
+
+static struct now
+at_ms(uint64_t ms)
+{
+	return (struct now){ ms * NS_PER_MS, 1700000000000 + ms };
+}
+
+/* Tests put every key into shard 0 or 1 by its last byte. */
+static uint32_t
+shard_of(const struct store *store, struct view key)
+{
+	return key.data[key.len - 1] % store_shard_count(store);
+}
+
+static enum store_result
+set(struct store *store, struct now now, const char *key, struct view value, uint64_t expiry_ms)
+{
+	struct view k = view_text(key);
+	struct shard *shard = store_shard(store, shard_of(store, k));
+	struct item *item;
+	enum store_result result = shard_take(shard, &now, k, value.len, &item);
+
+	if (result != STORE_OK)
+		return result;
+	memcpy(item->bytes + item->key_len, value.data, value.len);
+	item_set_expiry_ms(item, expiry_ms);
+	return shard_publish(shard, &now, item, store_digest(store, k));
+}
+
+static const struct item *
+get(const struct store *store, struct now now, const char *key)
+{
+	struct lookup lookup = { .key = view_text(key) };
+	const struct item *item;
+	uint64_t expired;
+
+	lookup.digest = store_digest(store, lookup.key);
+	lookup.shard = shard_of(store, lookup.key);
+	store_find(store, &now, &lookup, 1, &item, &expired);
+	return item;
+}
+
+static bool
+holds(const struct item *item, const char *value)
+{
+	return item && view_equal(item_value(item), view_text(value));
+}
+
+/* Lets the grace period pass and frees what it let go. */
+static void
+settle(struct store *store, struct now now)
+{
+	const struct timespec pause = { 0, 1000000 };
+	struct shard_stats stats;
+
+	for (uint32_t i = 0; i < store_shard_count(store); i++) {
+		for (int wait = 0; wait < 2000; wait++) {
+			reclaim_quiescent();
+			shard_tick(store_shard(store, i), &now, 1000);
+			shard_stats(store_shard(store, i), &stats);
+			if (stats.retired == 0)
+				break;
+			nanosleep(&pause, NULL);
+		}
+		assert_int_equal(stats.retired, 0);
+	}
+}
+
+static void
+what_is_set_is_read_back_by_owner_and_reader(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+	struct view key = view_text("apple");
+	struct item *item;
+
+	(void)state;
+	assert_null(get(store, now, "apple"));
+	assert_int_equal(set(store, now, "apple", view_text("red"), 0), STORE_OK);
+	assert_true(holds(get(store, now, "apple"), "red"));
+	item = shard_find(store_shard(store, shard_of(store, key)), &now, key, store_digest(store, key));
+	assert_true(holds(item, "red"));
+	assert_null(get(store, now, "apples"));
+	store_destroy(store);
+}
+
+static void
+an_update_gets_a_higher_version_and_the_old_item_stays_readable(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+	const struct item *old, *new;
+
+	(void)state;
+	assert_int_equal(set(store, now, "k", view_text("one"), 0), STORE_OK);
+	old = get(store, now, "k");
+	assert_int_equal(set(store, now, "k", view_text("two"), 0), STORE_OK);
+	new = get(store, now, "k");
+	assert_true(holds(old, "one") && holds(new, "two"));
+	assert_true(new->version > old->version);
+	assert_int_equal(new->version & 1023, 5);
+	settle(store, now);
+	assert_true(holds(get(store, now, "k"), "two"));
+	store_destroy(store);
+}
+
+static void
+an_item_is_gone_from_its_expiry_on_and_says_so(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct lookup lookup = { .key = view_text("k") };
+	struct now now = at_ms(0), then = at_ms(1000);
+	const struct item *item;
+	uint64_t expired;
+
+	(void)state;
+	assert_int_equal(set(store, now, "k", view_text("v"), then.wall_ms), STORE_OK);
+	lookup.digest = store_digest(store, lookup.key);
+	lookup.shard = shard_of(store, lookup.key);
+	now = at_ms(999);
+	store_find(store, &now, &lookup, 1, &item, &expired);
+	assert_true(item && expired == 0);
+	store_find(store, &then, &lookup, 1, &item, &expired);
+	assert_true(!item && expired == 1);
+	assert_null(shard_find(store_shard(store, lookup.shard), &then, lookup.key, lookup.digest));
+	store_destroy(store);
+}
+
+static void
+a_removed_item_is_gone_and_its_memory_comes_back(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+	struct view key = view_text("k");
+	struct shard *shard = store_shard(store, shard_of(store, key));
+	struct item *item;
+	struct shard_stats before, after;
+
+	(void)state;
+	shard_stats(shard, &before);
+	assert_int_equal(set(store, now, "k", view_text("v"), 0), STORE_OK);
+	item = shard_find(shard, &now, key, store_digest(store, key));
+	shard_remove(shard, item, store_digest(store, key));
+	assert_null(get(store, now, "k"));
+	shard_remove(shard, item, store_digest(store, key)); /* no longer there: nothing happens */
+	settle(store, now);
+	shard_stats(shard, &after);
+	assert_int_equal(after.items, before.items);
+	assert_int_equal(after.item_bytes, before.item_bytes);
+	store_destroy(store);
+}
+
+static void
+a_batch_over_two_shards_finds_each_key_where_it_belongs(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+	struct lookup lookups[LOOKUP_BATCH_MAX];
+	const struct item *items[LOOKUP_BATCH_MAX];
+	char keys[LOOKUP_BATCH_MAX][8];
+	uint64_t expired;
+
+	(void)state;
+	for (uint32_t i = 0; i < LOOKUP_BATCH_MAX; i++) {
+		snprintf(keys[i], sizeof keys[i], "key%u", i * 7);
+		if (i % 4 != 1)
+			assert_int_equal(set(store, now, keys[i], view_text(keys[i]), 0), STORE_OK);
+		lookups[i].key = view_text(keys[i]);
+		lookups[i].digest = store_digest(store, lookups[i].key);
+		lookups[i].shard = shard_of(store, lookups[i].key);
+	}
+	store_find(store, &now, lookups, LOOKUP_BATCH_MAX, items, &expired);
+	for (uint32_t i = 0; i < LOOKUP_BATCH_MAX; i++)
+		assert_true(i % 4 == 1 ? items[i] == NULL : holds(items[i], keys[i]));
+	store_destroy(store);
+}
+
+static void
+a_flush_takes_what_came_before_it_even_in_its_own_millisecond(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+
+	(void)state;
+	assert_int_equal(set(store, now, "a", view_text("1"), 0), STORE_OK);
+	store_flush(store, now.wall_ms);
+	assert_null(get(store, now, "a"));
+	assert_int_equal(set(store, now, "a", view_text("2"), 0), STORE_OK);
+	assert_int_equal(set(store, now, "b", view_text("2"), 0), STORE_OK);
+	assert_true(holds(get(store, now, "a"), "2"));
+	store_flush(store, now.wall_ms); /* a second one in the same millisecond */
+	assert_null(get(store, now, "a"));
+	assert_null(get(store, now, "b"));
+	assert_int_equal(set(store, now, "b", view_text("3"), 0), STORE_OK);
+	assert_true(holds(get(store, now, "b"), "3"));
+	store_destroy(store);
+}
+
+static void
+a_flush_in_the_future_waits_for_its_time(void **state)
+{
+	struct store *store = new_store(small_config);
+
+	(void)state;
+	assert_int_equal(set(store, at_ms(0), "a", view_text("1"), 0), STORE_OK);
+	store_flush(store, at_ms(500).wall_ms);
+	assert_int_equal(set(store, at_ms(499), "b", view_text("1"), 0), STORE_OK);
+	assert_true(holds(get(store, at_ms(499), "a"), "1"));
+	assert_null(get(store, at_ms(500), "a"));
+	assert_null(get(store, at_ms(500), "b"));
+	assert_int_equal(set(store, at_ms(500), "c", view_text("1"), 0), STORE_OK);
+	assert_true(holds(get(store, at_ms(500), "c"), "1"));
+	store_destroy(store);
+}
+
+static void
+a_value_over_the_limit_is_refused(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+	struct item *item;
+	struct shard *shard = store_shard(store, 0);
+
+	(void)state;
+	assert_int_equal(shard_take(shard, &now, view_text("k"), VALUE_LEN_MAX, &item), STORE_OK);
+	shard_give(shard, item);
+	assert_int_equal(shard_take(shard, &now, view_text("k"), VALUE_LEN_MAX + 1, &item), STORE_TOO_LARGE);
+	assert_null(item);
+	store_destroy(store);
+}
+
+static void
+a_full_table_evicts_and_says_so(void **state)
+{
+	struct store *store = new_store((struct store_config){ .shard_count = 1, .memory_bytes = 8 << 20,
+	    .items_max = 800 });
+	struct now now = at_ms(0);
+	struct shard_stats stats;
+	char key[16];
+	uint32_t live = 0;
+
+	(void)state;
+	for (int i = 0; i < 5000; i++) {
+		snprintf(key, sizeof key, "key%d", i);
+		assert_int_equal(set(store, now, key, view_text("v"), 0), STORE_OK);
+		assert_true(holds(get(store, now, key), "v"));
+		if (i % 50 == 0)
+			settle(store, now);
+	}
+	for (int i = 0; i < 5000; i++) {
+		snprintf(key, sizeof key, "key%d", i);
+		live += get(store, now, key) != NULL;
+	}
+	shard_stats(store_shard(store, 0), &stats);
+	assert_int_equal(stats.items, live);
+	assert_true(live >= 800 && live <= 1023 * 4 / 5);
+	assert_int_equal(stats.evictions_table_full, 5000 - live);
+	store_destroy(store);
+}
+
+static void
+under_overload_memory_keeps_to_the_budget(void **state)
+{
+	static const uint8_t value[1000];
+	struct store *store = new_store((struct store_config){ .shard_count = 1, .memory_bytes = 16 << 20,
+	    .items_max = 50000 });
+	struct now now = at_ms(0);
+	struct shard_stats stats;
+	char key[16];
+
+	(void)state;
+	for (int i = 0; i < 40000; i++) {
+		snprintf(key, sizeof key, "key%d", i);
+		assert_int_equal(set(store, now, key, view_of(value, 500 + i % 500), 0), STORE_OK);
+		if (i % 32 == 0)
+			settle(store, now);
+		shard_stats(store_shard(store, 0), &stats);
+		assert_true(stats.active_bytes + stats.table_bytes <= stats.budget_bytes + stats.budget_bytes / 50);
+	}
+	assert_true(stats.evictions > 1000);
+	assert_true(stats.item_bytes > stats.budget_bytes / 2);
+	store_destroy(store);
+}
+
+static int
+start_reader(void **state)
+{
+	struct error error;
+
+	(void)state;
+	if (reclaim_start(&error) != STATUS_OK)
+		return -1;
+	reclaim_register();
+	return 0;
+}
+
+static int
+stop_reader(void **state)
+{
+	(void)state;
+	reclaim_unregister();
+	reclaim_stop();
+	return 0;
+}
+
+static const struct CMUnitTest store_tests[] = {
+	cmocka_unit_test(what_is_set_is_read_back_by_owner_and_reader),
+	cmocka_unit_test(an_update_gets_a_higher_version_and_the_old_item_stays_readable),
+	cmocka_unit_test(an_item_is_gone_from_its_expiry_on_and_says_so),
+	cmocka_unit_test(a_removed_item_is_gone_and_its_memory_comes_back),
+	cmocka_unit_test(a_batch_over_two_shards_finds_each_key_where_it_belongs),
+	cmocka_unit_test(a_flush_takes_what_came_before_it_even_in_its_own_millisecond),
+	cmocka_unit_test(a_flush_in_the_future_waits_for_its_time),
+	cmocka_unit_test(a_value_over_the_limit_is_refused),
+	cmocka_unit_test(a_full_table_evicts_and_says_so),
+	cmocka_unit_test(under_overload_memory_keeps_to_the_budget),
+};
+
+#endif
