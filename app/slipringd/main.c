@@ -4,15 +4,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "slipringd/worker.h"
-
-struct options {
-	struct io_config io;
-	struct worker_config worker;
-	uint16_t echo_port;
-};
+#include "slipringd/node.h"
 
 static int
 fail(const char *what)
@@ -22,7 +17,7 @@ fail(const char *what)
 }
 
 static bool
-parse_options(int argc, char **argv, struct options *options)
+parse_options(int argc, char **argv, struct node_config *config)
 {
 	static const struct option longs[] = { { "interface", 1, 0, 'i' }, { "ipv4", 1, 0, 'a' },
 		{ "echo-port", 1, 0, 'e' }, { "no-huge", 0, 0, 'n' }, { "busy", 0, 0, 'b' },
@@ -31,15 +26,15 @@ parse_options(int argc, char **argv, struct options *options)
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
 		switch (c) {
-		case 'i': snprintf(options->io.interfaces[0], sizeof options->io.interfaces[0], "%s", optarg); break;
-		case 'a': if (inet_pton(AF_INET, optarg, options->worker.net.ipv4) != 1) return false; break;
-		case 'e': options->echo_port = (uint16_t)atoi(optarg); break;
-		case 'n': options->io.no_huge = true; break;
-		case 'b': options->worker.busy = true; break;
-		case 'f': options->io.float_lcores = true; break;
+		case 'i': snprintf(config->io.interfaces[0], sizeof config->io.interfaces[0], "%s", optarg); break;
+		case 'a': if (inet_pton(AF_INET, optarg, config->ipv4) != 1) return false; break;
+		case 'e': config->echo_port = (uint16_t)atoi(optarg); break;
+		case 'n': config->io.no_huge = true; break;
+		case 'b': config->idle = WORKER_BUSY; break;
+		case 'f': config->io.float_lcores = true; break;
 		default: return false;
 		}
-	return options->io.interfaces[0][0] && options->worker.net.ipv4[0];
+	return config->io.interfaces[0][0] && config->ipv4[0];
 }
 
 static void
@@ -55,51 +50,32 @@ wait_for_stop(const char *device)
 	sigwait(&set, &signal);
 }
 
-static int
-run(struct options *options)
-{
-	struct error error;
-	struct worker *worker;
-	struct port *port = port_open(&options->io, 0, options->worker.net.mac, &error);
-
-	if (!port)
-		return fail(error.text);
-	options->worker.net.verify_checksums = true;
-	options->worker.net.ports[0].port = options->echo_port;
-	options->worker.net.ports[0].service = SERVICE_ECHO;
-	options->worker.net.port_count = 1;
-	worker = worker_create(&options->worker, port, &error);
-	if (!worker || io_launch(0, worker_main, worker) != STATUS_OK)
-		return fail(error.text);
-	wait_for_stop(options->io.interfaces[0]);
-	worker_stop(worker);
-	io_join(0);
-	worker_destroy(worker);
-	port_close(port);
-	return 0;
-}
-
 int
 main(int argc, char **argv)
 {
-	static struct options options = { .io = { .worker_count = 1, .worker_cpus = { 1 }, .profile = {
+	struct node_config config = { .io = { .worker_count = 1, .worker_cpus = { 1 }, .profile = {
 		.driver = "net_af_xdp", .arguments = "iface={interface},start_queue={queue},busy_budget=0",
-		.rx_descriptors = 2048, .tx_descriptors = 2048, .mbufs = 8192, .queues = 1 } },
-		.echo_port = 7 };
+		.rx_descriptors = 2048, .tx_descriptors = 2048, .mbufs = 8192, .queues = 1,
+		.verify_checksums = true } },
+		.idle = WORKER_ADAPTIVE, .echo_port = 7, .store = { .memory_bytes = 64 << 20,
+		.expected_item_size = 256 }, .serve = { .native_port = 7411, .version = SLIPRING_VERSION,
+		.start_wall_ms = (uint64_t)time(NULL) * 1000 } };
+	struct node *node;
 	struct error error;
 	sigset_t set;
-	int status;
 
-	if (!parse_options(argc, argv, &options))
+	if (!parse_options(argc, argv, &config))
 		return fail("usage: slipringd --interface DEV --ipv4 ADDRESS [--echo-port N] [--no-huge] [--busy] [--float-lcores]");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	options.io.memory_mb = io_memory_mb(&options.io, 0);
-	if (io_start(&options.io, &error) != STATUS_OK)
+	config.store.shard_count = config.io.worker_count;
+	config.io.memory_mb = io_memory_mb(&config.io, store_table_bytes(&config.store));
+	node = node_start(&config, &error);
+	if (!node)
 		return fail(error.text);
-	status = run(&options);
-	io_stop();
-	return status;
+	wait_for_stop(config.io.interfaces[0]);
+	node_stop(node);
+	return 0;
 }

@@ -4,33 +4,123 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 
+#include "base/check.h"
+#include "store/reclaim.h"
+
 enum {
-	IDLE_ROUNDS_MAX = 10000, /* empty polls before sleeping: about 1 % of a core when idle (platform figures) */
+	IDLE_ROUNDS_MAX = 10000, /* empty polls before sleeping: an idle node then takes about 1 % of a core */
 	SLEEP_MS = 10,
-	MAILBOX_SIZE = 4096,
+	MAILBOX_SIZE = 2 * WORKER_MAX * DEFERRED_MAX, /* a ring holds one less than its size */
+	MAILS_MAX = BURST_MAX / 2, /* a round: the wire gets at least half of it */
+	TICK_STEPS_BUSY = 4,
+	TICK_STEPS_IDLE = 64,
 };
+
+_Static_assert((MAILBOX_SIZE & (MAILBOX_SIZE - 1)) == 0, "ring sizes are powers of two");
+
+/* No packet left to answer in: home it goes, unexecuted; the client will ask again. */
+static void
+return_unexecuted(struct worker *w, struct deferred *slot)
+{
+	counters_bump(&w->counters->drops[DROP_NO_SPARE], 1);
+	slot->done = true;
+	CHECK(mailbox_send(w->mailboxes[slot->home], slot));
+}
+
+static void
+accept(struct worker *w, struct deferred *slot)
+{
+	struct burst *b = &w->burst;
+	struct pkt *spare;
+
+	if (slot->done) {
+		serve_release(w->serve, slot);
+		return;
+	}
+	spare = spares_take(&b->spares);
+	if (spare)
+		serve_accept(slot, spare, &b->datagrams[b->datagram_count++]);
+	else
+		return_unexecuted(w, slot);
+}
+
+/* Slots from other workers become datagrams; our own, come home, are freed. */
+static uint32_t
+mailbox_drain(struct worker *w)
+{
+	void *mails[MAILS_MAX];
+	uint32_t n = mailbox_receive(w->mailbox, mails, MAILS_MAX);
+
+	for (uint32_t i = 0; i < n; i++)
+		accept(w, mails[i]);
+	return n;
+}
+
+static void
+mailbox_post(struct worker *w)
+{
+	struct outbox *outbox = &w->burst.outbox;
+
+	for (uint32_t i = 0; i < outbox->count; i++)
+		CHECK(mailbox_send(w->mailboxes[outbox->mails[i].to], outbox->mails[i].slot));
+}
+
+/* What no reply was written into has served its purpose. */
+static void
+settle(struct pkt *pkts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (pkts[i].disposition == PKT_PENDING)
+			pkts[i].disposition = PKT_DONE;
+}
+
+static void
+transmit(struct worker *w, uint32_t frames)
+{
+	struct spares *spares = &w->burst.spares;
+
+	settle(w->pkts, frames);
+	settle(spares->pkts, spares->used);
+	port_tx(w->port, w->pkts, frames, w->counters);
+	if (spares->used)
+		port_tx(w->port, spares->pkts, spares->used, w->counters);
+	port_refill(w->port, spares);
+}
 
 /* One round: each stage takes the whole burst. Returns whether there was work. */
 static bool
 worker_poll(struct worker *w)
 {
-	uint32_t frames = port_rx(w->port, w->pkts, BURST_MAX, &w->counters);
-	uint32_t datagrams = net_input(&w->net, w->pkts, frames, w->datagrams);
-	uint32_t replies = net_echo(w->datagrams, datagrams, w->replies);
+	struct burst *b = &w->burst;
+	uint32_t mails, frames;
 
-	net_output(&w->net, w->replies, replies);
-	port_tx(w->port, w->pkts, frames, &w->counters);
-	return frames > 0;
+	io_now(&b->now);
+	b->datagram_count = 0;
+	mails = mailbox_drain(w);
+	frames = port_rx(w->port, w->pkts, BURST_MAX - b->datagram_count, w->counters);
+	b->datagram_count += net_input(&w->net, w->pkts, frames, b->datagrams + b->datagram_count);
+	serve_parse(w->serve, b);
+	serve_run(w->serve, b);
+	serve_compose(w->serve, b);
+	b->reply_count += net_echo(b->datagrams, b->datagram_count, b->replies + b->reply_count);
+	net_output(&w->net, b->replies, b->reply_count);
+	transmit(w, frames);
+	mailbox_post(w);
+	serve_tick(w->serve, &b->now, frames ? TICK_STEPS_BUSY : TICK_STEPS_IDLE);
+	reclaim_quiescent();
+	return frames + mails > 0;
 }
 
 static void
 idle(struct worker *w)
 {
-	if (w->config.busy || ++w->idle_rounds < IDLE_ROUNDS_MAX)
+	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < IDLE_ROUNDS_MAX)
 		return;
 	w->idle_rounds = 0;
-	counter_add(&w->counters, COUNTER_SLEEPS, 1);
+	counter_add(w->counters, COUNTER_SLEEPS, 1);
+	reclaim_offline(); /* else grace periods wait for the sleeper */
 	io_wait(w->port, w->mailbox, SLEEP_MS);
+	reclaim_online();
 }
 
 int
@@ -39,49 +129,82 @@ worker_main(void *argument)
 	struct worker *w = argument;
 
 	prctl(PR_SET_TIMERSLACK, 1); /* the default of 50 us would be added to every sleep */
+	reclaim_register();
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		uint64_t start = io_cycles();
 
-		counter_add(&w->counters, COUNTER_POLLS, 1);
+		counter_add(w->counters, COUNTER_POLLS, 1);
 		if (worker_poll(w)) {
 			w->idle_rounds = 0;
-			counter_add(&w->counters, COUNTER_POLLS_BUSY, 1);
-			counter_add(&w->counters, COUNTER_BUSY_CYCLES, io_cycles() - start);
+			counter_add(w->counters, COUNTER_POLLS_BUSY, 1);
+			counter_add(w->counters, COUNTER_BUSY_CYCLES, io_cycles() - start);
 		} else {
 			idle(w);
 		}
 	}
+	port_release(w->port, &w->burst.spares);
+	reclaim_unregister();
 	return 0;
 }
 
+static bool
+take_burst(struct burst *b)
+{
+	b->requests = calloc(BURST_REQUESTS_MAX, sizeof *b->requests);
+	b->responses = calloc(BURST_REQUESTS_MAX, sizeof *b->responses);
+	b->replies = calloc(BURST_MAX + SPARE_MAX, sizeof *b->replies);
+	b->spares.pkts = calloc(SPARE_MAX, sizeof *b->spares.pkts);
+	return b->requests && b->responses && b->replies && b->spares.pkts;
+}
+
+static void
+give_burst(struct burst *b)
+{
+	free(b->requests);
+	free(b->responses);
+	free(b->replies);
+	free(b->spares.pkts);
+}
+
 struct worker *
-worker_create(const struct worker_config *config, struct port *port, struct error *error)
+worker_create(const struct worker_config *config, struct port *port, struct counters *counters,
+    struct error *error)
 {
 	struct worker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
 	char name[32];
 
-	if (!w) {
-		error_set(error, STATUS_NO_MEMORY, "no memory for worker %u", config->index);
+	error_set(error, STATUS_NO_MEMORY, "no memory for worker %u", config->serve.worker);
+	if (!w)
 		return NULL;
-	}
 	memset(w, 0, sizeof *w);
 	w->config = *config;
 	w->port = port;
-	w->spares.pkts = w->spare_pkts;
-	net_init(&w->net, &config->net, &w->counters);
-	snprintf(name, sizeof name, "mailbox%u", config->index);
+	w->counters = counters;
+	net_init(&w->net, &config->net, counters);
+	snprintf(name, sizeof name, "mailbox%u", config->serve.worker);
 	w->mailbox = mailbox_create(name, MAILBOX_SIZE, error);
-	if (!w->mailbox) {
-		free(w);
-		return NULL;
-	}
-	return w;
+	w->serve = w->mailbox ? serve_create(&config->serve, error) : NULL;
+	if (w->serve && take_burst(&w->burst))
+		return w;
+	worker_destroy(w);
+	return NULL;
+}
+
+void
+worker_connect(struct worker *w, struct worker *const *workers, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		w->mailboxes[i] = workers[i]->mailbox;
 }
 
 void
 worker_destroy(struct worker *w)
 {
-	mailbox_destroy(w->mailbox);
+	give_burst(&w->burst);
+	if (w->serve)
+		serve_destroy(w->serve);
+	if (w->mailbox)
+		mailbox_destroy(w->mailbox);
 	free(w);
 }
 

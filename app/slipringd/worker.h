@@ -2,8 +2,11 @@
  * worker.h - one worker lcore: its port, its mailbox, its poll loop.
  *
  * Threads: worker_create, worker_destroy on the main thread; worker_main on
- *   the worker's lcore; worker_stop from any thread, or a signal handler's flag.
+ *   the worker's lcore; worker_stop from any thread; counters are read by any.
  * Memory: everything is taken at creation.
+ * Invariants: 1. every packet of a round is sent or freed in that round.
+ *   2. nothing read under RCU is kept across worker_poll. 3. a mailbox never
+ *   overflows: it has room for every slot of every worker.
  */
 #ifndef SLIPRINGD_WORKER_H
 #define SLIPRINGD_WORKER_H
@@ -13,11 +16,17 @@
 
 #include "io/io.h"
 #include "net/net.h"
+#include "serve/serve.h"
+
+enum worker_idle {
+	WORKER_BUSY,     /* poll without pause */
+	WORKER_ADAPTIVE, /* sleep on port and mailbox after idle rounds */
+};
 
 struct worker_config {
-	uint32_t index;
-	bool busy;            /* poll without pause; else adaptive: sleep after idle rounds */
+	enum worker_idle idle;
 	struct net_config net;
+	struct serve_config serve; /* names the worker: serve.worker of serve.worker_count */
 };
 
 struct worker {
@@ -25,21 +34,23 @@ struct worker {
 	struct worker_config config;
 	struct port *port;
 	struct mailbox *mailbox;
+	struct mailbox *mailboxes[WORKER_MAX]; /* of every worker, this one's too */
+	struct serve *serve;
 	/* owner lcore */
+	uint32_t idle_rounds;
 	struct net net;
 	struct pkt pkts[BURST_MAX];
-	struct datagram datagrams[BURST_MAX];
-	struct reply replies[BURST_MAX + SPARE_MAX];
-	struct pkt spare_pkts[SPARE_MAX];
-	struct spares spares;
-	uint32_t idle_rounds;
-	struct counters counters;
+	struct burst burst;
+	struct counters *counters;
 	/* written by the main thread */
 	atomic_bool stop;
 };
 
+/* counters: of all workers, indexed; the worker writes its own. */
 struct worker *worker_create(const struct worker_config *config, struct port *port,
-    struct error *error) MUST_USE;
+    struct counters *counters, struct error *error) MUST_USE;
+/* Tells a worker where to mail; before worker_main starts on any. */
+void worker_connect(struct worker *worker, struct worker *const *workers, uint32_t count);
 void worker_destroy(struct worker *worker);
 int worker_main(void *worker); /* returns 0 after worker_stop */
 void worker_stop(struct worker *worker);

@@ -1,0 +1,201 @@
+#include "slipringd/node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "seal/seal.h"
+#include "store/reclaim.h"
+
+struct node {
+	struct node_config config;
+	struct store *store;
+	struct port *ports[WORKER_MAX];
+	struct worker *workers[WORKER_MAX];
+	uint32_t launched;
+	bool io_started, reclaim_started;
+	struct counters counters[WORKER_MAX];
+};
+
+static void
+draw_secrets(struct node_config *config)
+{
+	seal_random(config->store.secret, sizeof config->store.secret);
+	seal_random(config->serve.cookie_secret, sizeof config->serve.cookie_secret);
+	do
+		seal_random(&config->serve.boot, sizeof config->serve.boot);
+	while (config->serve.boot == 0);
+}
+
+static enum status
+open_ports(struct node *node, struct error *error)
+{
+	struct node_config *config = &node->config;
+
+	for (uint32_t i = 0; i < config->io.worker_count; i++) {
+		uint8_t mac[6];
+
+		node->ports[i] = port_open(&config->io, i, mac, error);
+		if (!node->ports[i])
+			return error->status;
+		/* All ports of a node share one MAC and IP: a frame may come in at any. */
+		if (!config->has_mac) {
+			memcpy(config->mac, mac, 6);
+			config->has_mac = true;
+		}
+	}
+	return STATUS_OK;
+}
+
+static void
+add_port(struct net_config *net, uint16_t port, enum service service)
+{
+	if (port == 0)
+		return;
+	CHECK(net->port_count < NET_PORTS_MAX);
+	net->ports[net->port_count].port = port;
+	net->ports[net->port_count++].service = service;
+}
+
+static void
+fill_net(const struct node *node, uint32_t worker, struct net_config *net)
+{
+	const struct node_config *config = &node->config;
+	struct port_info info;
+
+	port_info(node->ports[worker], &info);
+	memset(net, 0, sizeof *net);
+	memcpy(net->mac, config->mac, 6);
+	memcpy(net->ipv4, config->ipv4, 4);
+	net->verify_checksums = config->io.profile.verify_checksums;
+	net->tx_checksum_offload = info.tx_checksum;
+	for (uint32_t i = 0; i < config->io.worker_count; i++)
+		add_port(net, (uint16_t)(config->serve.native_port + i), SERVICE_NATIVE);
+	add_port(net, config->memcached_port, SERVICE_MEMCACHED);
+	add_port(net, config->echo_port, SERVICE_ECHO);
+}
+
+static enum status
+create_worker(struct node *node, uint32_t i, struct error *error)
+{
+	struct worker_config config = { .idle = node->config.idle, .serve = node->config.serve };
+
+	config.serve.worker = i;
+	config.serve.worker_count = node->config.io.worker_count;
+	config.serve.store = node->store;
+	config.serve.counters = &node->counters[i];
+	for (uint32_t w = 0; w < node->config.io.worker_count; w++)
+		config.serve.all_counters[w] = &node->counters[w];
+	fill_net(node, i, &config.net);
+	node->workers[i] = worker_create(&config, node->ports[i], &node->counters[i], error);
+	return node->workers[i] ? STATUS_OK : error->status;
+}
+
+static enum status
+launch_workers(struct node *node, struct error *error)
+{
+	uint32_t count = node->config.io.worker_count;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (create_worker(node, i, error) != STATUS_OK)
+			return error->status;
+	for (uint32_t i = 0; i < count; i++)
+		worker_connect(node->workers[i], node->workers, count);
+	for (; node->launched < count; node->launched++)
+		if (io_launch(node->launched, worker_main, node->workers[node->launched]) != STATUS_OK)
+			return error_set(error, STATUS_UNAVAILABLE, "lcore of worker %u is busy",
+			    node->launched);
+	return STATUS_OK;
+}
+
+/* The ladder up; node_stop is the same ladder down, from wherever this got to. */
+static enum status
+start(struct node *node, struct error *error)
+{
+	if (io_start(&node->config.io, error) != STATUS_OK)
+		return error->status;
+	node->io_started = true;
+	if (reclaim_start(error) != STATUS_OK)
+		return error->status;
+	node->reclaim_started = true;
+	node->store = store_create(&node->config.store, error);
+	if (!node->store)
+		return error->status;
+	if (open_ports(node, error) != STATUS_OK)
+		return error->status;
+	return launch_workers(node, error);
+}
+
+struct node *
+node_start(const struct node_config *config, struct error *error)
+{
+	struct node *node = aligned_alloc(64, (sizeof *node + 63) / 64 * 64);
+
+	if (!node) {
+		error_set(error, STATUS_NO_MEMORY, "no memory for the node");
+		return NULL;
+	}
+	memset(node, 0, sizeof *node);
+	node->config = *config;
+	node->config.store.shard_count = config->io.worker_count;
+	CHECK(seal_start());
+	draw_secrets(&node->config);
+	if (start(node, error) == STATUS_OK)
+		return node;
+	node_stop(node);
+	return NULL;
+}
+
+static void
+stop_workers(struct node *node)
+{
+	for (uint32_t i = 0; i < node->launched; i++)
+		worker_stop(node->workers[i]);
+	for (uint32_t i = 0; i < node->launched; i++)
+		io_join(i);
+	for (uint32_t i = 0; i < WORKER_MAX; i++)
+		if (node->workers[i])
+			worker_destroy(node->workers[i]);
+}
+
+void
+node_stop(struct node *node)
+{
+	stop_workers(node);
+	for (uint32_t i = WORKER_MAX; i-- > 0;) /* a shared device is closed by its first port, last */
+		if (node->ports[i])
+			port_close(node->ports[i]);
+	if (node->store)
+		store_destroy(node->store);
+	if (node->reclaim_started)
+		reclaim_stop();
+	if (node->io_started)
+		io_stop();
+	free(node);
+}
+
+const struct node_config *
+node_config(const struct node *node)
+{
+	return &node->config;
+}
+
+const struct counters *
+node_counters(const struct node *node, uint32_t worker)
+{
+	CHECK(worker < node->config.io.worker_count);
+	return &node->counters[worker];
+}
+
+void
+node_port_info(const struct node *node, uint32_t worker, struct port_info *info)
+{
+	CHECK(worker < node->config.io.worker_count);
+	port_info(node->ports[worker], info);
+}
+
+struct store *
+node_store(const struct node *node)
+{
+	return node->store;
+}
