@@ -147,6 +147,11 @@ drills-pci:
 fmt: ## our style, by .clang-format
 	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
 
+bench: bench-programs ## all benchmarks, under 10 min; BENCH_SECONDS=1 shortens; appends to bench/history (root)
+	@bench/run
+
+bench-programs: all $(BENCHES)
+
 clean: ## remove what was built
 	$(Q)rm -rf build
 
