@@ -7,8 +7,8 @@
  * Threads: any; no state. Memory: borrowed.
  *
  *  Frame header, 40 bytes:
- *    0 u16 magic 0x5253 ("SR")      8 u64 client    id of the client, random; 0: writes are not
- *    2 u8  version 1                                remembered, a retry may execute again
+ *    0 u16 magic 0x5253 ("SR")      8 u64 client    id of the client, random; 0: no uploads, and writes
+ *    2 u8  version 1                                are not remembered: a retry may execute again
  *    3 u8  flags                   16 u64 sequence  of operation 0; operation i has sequence + i
  *    4 u8  op_count 1..64          24 u64 cookie    high 16 bits boot id, 48 bits MAC; 0 none
  *      (responses: 0 with error)   32 u32 epoch     ring epoch the sender knows; 0 none

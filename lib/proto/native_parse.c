@@ -101,9 +101,15 @@ lengths_add_up(struct reader in, uint32_t count)
 	return reader_left(&in) == 0;
 }
 
+static inline bool
+is_upload(uint8_t op)
+{
+	return op >= OP_UPLOAD_BEGIN && op <= OP_UPLOAD_ABORT;
+}
+
 /* What is wrong with an operation's fixed fields, or OK. */
 static enum op_status
-judge_op(const uint8_t *op)
+judge_op(const uint8_t *op, uint64_t client)
 {
 	const struct native_rule *rule = native_rule(op[0]);
 	uint8_t flags = op[1], one_of = flags & (NATIVE_OP_ADD | NATIVE_OP_REPLACE | NATIVE_OP_CAS);
@@ -113,6 +119,9 @@ judge_op(const uint8_t *op)
 		return OP_STATUS_UNKNOWN_OP;
 	if (flags & ~rule->flags || one_of & (one_of - 1) || op[7] != 0 ||
 	    op[6] != native_extras_len(rule, flags) || (!rule->has_value && load_le32(op + 8) != 0))
+		return OP_STATUS_BAD_REQUEST;
+	/* An upload belongs to its client, and nobody is client 0. */
+	if (client == 0 && is_upload(op[0]))
 		return OP_STATUS_BAD_REQUEST;
 	switch (rule->key) {
 	case NATIVE_KEY_NEEDED:
@@ -208,7 +217,7 @@ read_op(const uint8_t *op, uint32_t index, const struct frame *frame, uint64_t f
 		read_plain_get(op, index, request);
 		return;
 	}
-	wrong = judge_op(op);
+	wrong = judge_op(op, frame->client);
 	memset(request, 0, sizeof *request);
 	request->verb = op[0];
 	request->index = (uint8_t)index;

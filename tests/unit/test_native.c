@@ -298,6 +298,25 @@ client_zero_is_not_remembered(void **state)
 }
 
 static void
+client_zero_cannot_upload(void **state)
+{
+	struct native_header anonymous = plain;
+
+	(void)state;
+	anonymous.client = 0;
+	for (int o = OP_UPLOAD_BEGIN; o <= OP_UPLOAD_ABORT; o++)
+		write_request(request(o, o == OP_UPLOAD_BEGIN ? "k" : ""));
+	assert_int_equal(parse_with(anonymous), NATIVE_OK);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(t.requests[i].op, OP_NONE);
+		assert_int_equal(t.requests[i].local, OP_STATUS_BAD_REQUEST);
+	}
+	assert_int_equal(parse_with(plain), NATIVE_OK);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(t.requests[i].op, OP_UPLOAD_BEGIN + i);
+}
+
+static void
 a_window_longer_than_the_sequence_has_floor_zero(void **state)
 {
 	struct native_header young = plain;
@@ -1088,6 +1107,7 @@ main(void)
 		TEST(every_operation_arrives_as_it_was_sent), TEST(flags_carry_their_extras),
 		TEST(a_full_frame_of_gets_arrives_in_order), TEST(a_plain_get_and_its_general_way_agree),
 		TEST(a_client_without_crc_leaves_the_slot_to_the_server), TEST(client_zero_is_not_remembered),
+		TEST(client_zero_cannot_upload),
 		TEST(a_window_longer_than_the_sequence_has_floor_zero),
 		TEST(ttl_is_relative_and_never_overflows_an_item),
 		TEST(a_mailed_frame_yields_only_the_operations_named),
