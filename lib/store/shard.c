@@ -150,7 +150,9 @@ shard_take(struct shard *shard, const struct now *now, struct view key, uint32_t
 	*item = arena_take(shard->arena, size);
 	if (!*item)
 		return STORE_NO_MEMORY;
-	**item = (struct item){ .value_len = value_len, .key_len = (uint16_t)key.len };
+	memset(*item, 0, ITEM_HEADER_LEN); /* an assignment would write sizeof, 4 bytes more */
+	(*item)->value_len = value_len;
+	(*item)->key_len = (uint16_t)key.len;
 	memcpy((*item)->bytes, key.data, key.len);
 	return STORE_OK;
 }
