@@ -17,6 +17,7 @@ struct run {
 	struct burst *burst;
 	const struct now *now;
 	struct frame *frame;  /* of the request at hand */
+	uint32_t next;        /* index of the frame after it */
 	uint32_t frame_end;   /* behind its last request */
 	uint32_t from;        /* its requests before this one have been answered by another worker */
 	uint64_t written;     /* digests written in this batch, one bit each of 64 */
@@ -234,7 +235,7 @@ next_frame(struct run *run, uint32_t place)
 	struct deferred *slot;
 
 	do
-		run->frame++;
+		run->frame = &run->burst->frames[run->next++];
 	while (place >= run->frame->first + run->frame->count);
 	slot = run->frame->datagram->deferred;
 	run->frame_end = run->frame->first + run->frame->count;
@@ -288,7 +289,7 @@ add_counters(const struct run *run)
 void
 serve_run(struct serve *serve, struct burst *burst)
 {
-	struct run run = { .serve = serve, .burst = burst, .now = &burst->now, .frame = burst->frames - 1 };
+	struct run run = { .serve = serve, .burst = burst, .now = &burst->now };
 
 	serve->scratch_used = 0;
 	for (uint32_t first = 0; first < burst->request_count; first += LOOKUP_BATCH_MAX) {
