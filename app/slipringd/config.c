@@ -15,7 +15,7 @@ static const struct key keys[] = {
 _Static_assert((int)CONFIG_KEY_COUNT <= (int)SCHEMA_KEYS_MAX, "raise SCHEMA_KEYS_MAX");
 
 /* Variables with our prefix that are no keys: of the CLI, the lab and this file. */
-static const char *const other_variables[] = { "CONFIG", "PROFILES", "HOST", "PORT", "KEY_FILE", "LAB", NULL };
+static const char *const other_variables[] = { "CONFIG", "PROFILES", "HOST", "PORT", "KEY_FILE", "LAB", "BUILD", NULL };
 
 struct schema
 config_schema(uint64_t ram_bytes)

@@ -83,7 +83,7 @@ config_print_help(FILE *out)
 		fprintf(out, "  %s  (%s; default %s)\n", flag, allowed, *key->preset ? key->preset : "none");
 		print_wrapped(key->help, 6, 96, out);
 	}
-	fprintf(out, "\nExit status: 0 stopped as asked, 2 bad configuration, 3 cannot start, 4 failed while running,\n"
+	fprintf(out, "\nExit status: 0 stopped as asked, 2 bad configuration, 3 cannot start,\n"
 	    "130 a second signal forced the end.\n");
 }
 

@@ -1,81 +1,124 @@
 /* slipringd: start-up and stop; the work is in worker.c. */
-#include <arpa/inet.h>
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "slipringd/node.h"
+#include "slipringd/compose.h"
+#include "slipringd/config.h"
+#include "slipringd/control.h"
+#include "slipringd/log.h"
+#include "slipringd/notify.h"
+#include "slipringd/preflight.h"
+#include "slipringd/profile.h"
 
-static int
-fail(const char *what)
+/* slipringd(8) documents them. 130: a second signal (control.c). */
+enum { EXIT_STOPPED = 0, EXIT_BAD_CONFIG = 2, EXIT_CANNOT_START = 3 };
+
+struct daemon {
+	struct config config;
+	struct io_profile profile;
+	struct node_config node_config;
+	struct preflight preflight;
+	struct node *node;
+};
+
+/* The ladder up; stop() is the same ladder down, from wherever this got to. */
+static enum status
+start(struct daemon *d, struct error *error)
 {
-	fprintf(stderr, "slipringd: %s\n", what);
-	return 1;
-}
-
-static bool
-parse_options(int argc, char **argv, struct node_config *config)
-{
-	static const struct option longs[] = { { "interface", 1, 0, 'i' }, { "ipv4", 1, 0, 'a' },
-		{ "echo-port", 1, 0, 'e' }, { "no-huge", 0, 0, 'n' }, { "busy", 0, 0, 'b' },
-		{ "float-lcores", 0, 0, 'f' }, { 0 } };
-	int c;
-
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1)
-		switch (c) {
-		case 'i': snprintf(config->io.interfaces[0], sizeof config->io.interfaces[0], "%s", optarg); break;
-		case 'a': if (inet_pton(AF_INET, optarg, config->ipv4) != 1) return false; break;
-		case 'e': config->echo_port = (uint16_t)atoi(optarg); break;
-		case 'n': config->io.no_huge = true; break;
-		case 'b': config->idle = WORKER_BUSY; break;
-		case 'f': config->io.float_lcores = true; break;
-		default: return false;
-		}
-	return config->io.interfaces[0][0] && config->ipv4[0];
+	if (log_open(d->config.node_id, (enum log_level)d->config.log_level, d->config.log_format == LOG_FORMAT_JSON,
+	    d->config.log_file, error) != STATUS_OK)
+		return error->status;
+	log_info("slipringd %s starting, profile %s%s%s", SLIPRING_VERSION, d->profile.name,
+	    *d->config.file ? ", configuration " : "", d->config.file);
+	if (preflight_run(&d->preflight, &d->config, &d->profile, error) != STATUS_OK ||
+	    compose_node(&d->config, &d->profile, &d->node_config, error) != STATUS_OK)
+		return error->status;
+	d->node = node_start(&d->node_config, error);
+	if (!d->node)
+		return error->status;
+	preflight_remember(&d->config);
+	return STATUS_OK;
 }
 
 static void
-wait_for_stop(const char *device)
+stop(struct daemon *d)
 {
-	sigset_t set;
-	int signal;
+	if (d->node) {
+		node_stop(d->node);
+		preflight_forget(&d->config);
+	}
+	preflight_release(&d->preflight);
+	log_close();
+}
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	fprintf(stderr, "slipringd: ready on %s\n", device);
-	sigwait(&set, &signal);
+static void
+tell_ready(const struct daemon *d)
+{
+	const struct config *c = &d->config;
+	char address[32];
+
+	value_ipv4_prefix_print(&c->ipv4, address, sizeof address);
+	log_info("ready: %s, native port %u, %u worker%s", address, c->native_port, c->workers,
+	    c->workers == 1 ? "" : "s");
+	notify_send("READY=1\nSTATUS=serving on %s with %u worker%s", address, c->workers,
+	    c->workers == 1 ? "" : "s");
+}
+
+static int
+run(struct daemon *d)
+{
+	struct error error;
+	int status = EXIT_STOPPED;
+
+	control_block_signals();
+	if (start(d, &error) == STATUS_OK) {
+		tell_ready(d);
+		control_run(d->node);
+	} else {
+		log_error("%s", error.text);
+		status = EXIT_CANNOT_START;
+	}
+	stop(d);
+	return status;
+}
+
+/* What needs no configuration. */
+static bool
+informed(enum config_action action)
+{
+	if (action == CONFIG_HELP)
+		config_print_help(stdout);
+	else if (action == CONFIG_VERSION)
+		printf("slipringd %s\n", SLIPRING_VERSION);
+	else if (action == CONFIG_MANUAL)
+		config_print_manual(stdout);
+	else
+		return false;
+	return true;
 }
 
 int
 main(int argc, char **argv)
 {
-	struct node_config config = { .io = { .worker_count = 1, .worker_cpus = { 1 }, .profile = {
-		.driver = "net_af_xdp", .arguments = "iface={interface},start_queue={queue},busy_budget=0",
-		.rx_descriptors = 2048, .tx_descriptors = 2048, .mbufs = 8192, .queues = 1,
-		.verify_checksums = true } },
-		.idle = WORKER_ADAPTIVE, .echo_port = 7, .store = { .memory_bytes = 64 << 20,
-		.expected_item_size = 256 }, .serve = { .native_port = 7411, .version = SLIPRING_VERSION,
-		.start_wall_ms = (uint64_t)time(NULL) * 1000 } };
-	struct node *node;
-	struct error error;
-	sigset_t set;
+	static struct daemon daemon;
+	static struct problems problems;
+	enum config_action action;
 
-	if (!parse_options(argc, argv, &config))
-		return fail("usage: slipringd --interface DEV --ipv4 ADDRESS [--echo-port N] [--no-huge] [--busy] [--float-lcores]");
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	config.store.shard_count = config.io.worker_count;
-	config.io.memory_mb = io_memory_mb(&config.io, store_table_bytes(&config.store));
-	node = node_start(&config, &error);
-	if (!node)
-		return fail(error.text);
-	wait_for_stop(config.io.interfaces[0]);
-	node_stop(node);
-	return 0;
+	config_load(&daemon.config, argc, argv, environ, &action, &problems);
+	if (informed(action))
+		return EXIT_STOPPED;
+	if (!problems.errors)
+		profile_load(&daemon.profile, daemon.config.profile, &problems);
+	for (uint32_t i = 0; i < problems.count; i++)
+		fprintf(stderr, "slipringd: %s%s\n", problems.list[i].warning ? "warning: " : "", problems.list[i].text);
+	if (problems.errors)
+		return EXIT_BAD_CONFIG;
+	if (action == CONFIG_PRINT)
+		config_print(&daemon.config, stdout);
+	else if (action == CONFIG_CHECK)
+		printf("the configuration is valid\n");
+	else
+		return run(&daemon);
+	return EXIT_STOPPED;
 }

@@ -78,7 +78,8 @@ fill_net(const struct node *node, uint32_t worker, struct net_config *net)
 static enum status
 create_worker(struct node *node, uint32_t i, struct error *error)
 {
-	struct worker_config config = { .idle = node->config.idle, .serve = node->config.serve };
+	struct worker_config config = { .idle = node->config.idle, .idle_polls = node->config.idle_polls,
+		.idle_sleep_ms = node->config.idle_sleep_ms, .serve = node->config.serve };
 
 	config.serve.worker = i;
 	config.serve.worker_count = node->config.io.worker_count;

@@ -18,6 +18,7 @@ struct node_config {
 	struct store_config store; /* shard_count is set from io.worker_count, secret is drawn */
 	struct serve_config serve; /* what operators set: auth, allow-list, native_port; the rest is filled in */
 	enum worker_idle idle;
+	uint32_t idle_polls, idle_sleep_ms; /* as in struct worker_config */
 	uint8_t ipv4[4];
 	bool has_mac;              /* mac below instead of the first port's own */
 	uint8_t mac[6];

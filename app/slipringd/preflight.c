@@ -57,6 +57,17 @@ check_rights(const struct io_profile *profile, struct error *error)
 	    "or: setcap %s+ep slipringd", profile->name, missing + 1, missing + 1);
 }
 
+/* One level only: a longer missing path is more likely a slip than a wish. */
+static enum status
+make_run_dir(const struct config *config, struct error *error)
+{
+	if (mkdir(config->run_dir, 0755) == 0 || errno == EEXIST)
+		return access(config->run_dir, W_OK) == 0 ? STATUS_OK :
+		    error_set(error, STATUS_IO, "run_dir %s: %s; give a directory this process may write to",
+		    config->run_dir, strerror(errno));
+	return error_set(error, STATUS_IO, "run_dir %s cannot be made: %s", config->run_dir, strerror(errno));
+}
+
 /* --- locks ------------------------------------------------------------------- */
 
 static socklen_t
@@ -374,7 +385,7 @@ preflight_run(struct preflight *preflight, const struct config *config, const st
 	if (!config->interfaces.count && !is_driver(profile, "net_ring"))
 		return error_set(error, STATUS_INVALID, "no interface is given, and profile %s needs one: interfaces: [...] "
 		    "in the configuration, or --interfaces NAME", profile->name);
-	if (check_rights(profile, error) == STATUS_OK &&
+	if (check_rights(profile, error) == STATUS_OK && make_run_dir(config, error) == STATUS_OK &&
 	    check_interfaces(preflight, config, profile, error) == STATUS_OK)
 		return STATUS_OK;
 	preflight_release(preflight);

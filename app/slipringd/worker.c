@@ -8,8 +8,6 @@
 #include "store/reclaim.h"
 
 enum {
-	IDLE_ROUNDS_MAX = 10000, /* empty polls before sleeping: an idle node then takes about 1 % of a core */
-	SLEEP_MS = 10,
 	MAILBOX_SIZE = 2 * WORKER_MAX * DEFERRED_MAX, /* a ring holds one less than its size */
 	MAILS_MAX = BURST_MAX / 2, /* a round: the wire gets at least half of it */
 	TICK_STEPS_BUSY = 4,
@@ -114,12 +112,12 @@ worker_poll(struct worker *w)
 static void
 idle(struct worker *w)
 {
-	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < IDLE_ROUNDS_MAX)
+	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < w->config.idle_polls)
 		return;
 	w->idle_rounds = 0;
 	counter_add(w->counters, COUNTER_SLEEPS, 1);
 	reclaim_offline(); /* else grace periods wait for the sleeper */
-	io_wait(w->port, w->mailbox, SLEEP_MS);
+	io_wait(w->port, w->mailbox, (int)w->config.idle_sleep_ms);
 	reclaim_online();
 }
 

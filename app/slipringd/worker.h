@@ -25,6 +25,8 @@ enum worker_idle {
 
 struct worker_config {
 	enum worker_idle idle;
+	uint32_t idle_polls;    /* empty rounds before an adaptive worker sleeps */
+	uint32_t idle_sleep_ms; /* longest sleep */
 	struct net_config net;
 	struct serve_config serve; /* names the worker: serve.worker of serve.worker_count */
 };

@@ -29,7 +29,8 @@ def node():
             sh(f"ip netns exec {ns} sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip -n {ns} link set e0 up")
         sh(f"ip -n {cli} addr add 10.9.0.250/24 dev e0; ip netns exec {cli} ethtool -K e0 tx off >/dev/null")
         daemon = subprocess.Popen(
-            ["ip", "netns", "exec", srv, DAEMON, "--interface", "e0", "--ipv4", "10.9.0.1", "--no-huge"],
+            ["ip", "netns", "exec", srv, DAEMON, "--interfaces", "e0", "--ipv4", "10.9.0.1/24",
+             "--echo.port", "7", "--no-huge"],
             stderr=subprocess.PIPE, text=True)
         said = ""
         for line in daemon.stderr:

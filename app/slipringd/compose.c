@@ -1,0 +1,140 @@
+#include "compose.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "keyfile.h"
+#include "preflight.h"
+
+static bool
+is_allowed(const cpu_set_t *allowed, uint32_t cpu)
+{
+	return cpu < CPU_SETSIZE && CPU_ISSET(cpu, allowed);
+}
+
+/* The n-th CPU this process may use, counted from 0. */
+static uint32_t
+nth_allowed(const cpu_set_t *allowed, uint32_t n)
+{
+	uint32_t cpu = 0;
+
+	for (;; cpu++)
+		if (CPU_ISSET(cpu, allowed) && n-- == 0)
+			return cpu;
+}
+
+/* The first CPU goes to the control thread and the kernel's housekeeping when there are enough. */
+static void
+choose_cpus(const struct config *config, const cpu_set_t *allowed, struct io_config *io)
+{
+	uint32_t count = (uint32_t)CPU_COUNT(allowed), first = count > config->workers;
+
+	for (uint32_t i = 0; i < config->workers; i++)
+		io->worker_cpus[i] = config->worker_cpus.count ? config->worker_cpus.values[i] :
+		    nth_allowed(allowed, (first + i) % count);
+	io->control_cpu = config->control_cpu != NUMBER_AUTO ? config->control_cpu : nth_allowed(allowed, 0);
+}
+
+static enum status
+compose_cpus(const struct config *config, struct io_config *io, struct error *error)
+{
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+		return error_set(error, STATUS_IO, "cannot ask for the allowed CPUs: %s", strerror(errno));
+	io->float_lcores = config->float_lcores;
+	if (!config->float_lcores && config->workers > (uint32_t)CPU_COUNT(&allowed))
+		return error_set(error, STATUS_INVALID, "workers: %u, but only %d CPUs may be used; two workers on one CPU "
+		    "stall each other (float_lcores: true if it must be)", config->workers, CPU_COUNT(&allowed));
+	choose_cpus(config, &allowed, io);
+	for (uint32_t i = 0; i < config->workers; i++)
+		if (!is_allowed(&allowed, io->worker_cpus[i]))
+			return error_set(error, STATUS_INVALID, "worker_cpus: CPU %u is not one this process may use "
+			    "(see Cpus_allowed_list in /proc/self/status)", io->worker_cpus[i]);
+	if (!is_allowed(&allowed, io->control_cpu))
+		return error_set(error, STATUS_INVALID, "control_cpu: CPU %u is not one this process may use "
+		    "(see Cpus_allowed_list in /proc/self/status)", io->control_cpu);
+	return STATUS_OK;
+}
+
+/* One name for several workers gives each a queue of it (lib/io/device.c). */
+static void
+compose_interfaces(const struct config *config, struct io_config *io)
+{
+	for (uint32_t i = 0; i < config->workers && config->interfaces.count; i++)
+		snprintf(io->interfaces[i], sizeof io->interfaces[i], "%s",
+		    config->interfaces.values[config->interfaces.count == 1 ? 0 : i]);
+}
+
+static void
+compose_store(const struct config *config, struct store_config *store)
+{
+	store->shard_count = config->workers;
+	store->memory_bytes = config->memory;
+	store->items_max = config->items_max;
+	store->expected_item_size = config->expected_item_size;
+}
+
+static void
+compose_services(const struct config *config, struct node_config *node)
+{
+	node->serve.native_port = (uint16_t)config->native_port;
+	node->serve.require_auth = config->native_require_auth;
+	node->echo_port = (uint16_t)config->echo_port;
+	if (!config->memcached_enabled)
+		return;
+	node->memcached_port = (uint16_t)config->memcached_port;
+	node->serve.memcached_allow_count = config->memcached_allow.count;
+	for (uint32_t i = 0; i < config->memcached_allow.count; i++) {
+		memcpy(node->serve.memcached_allow[i].ip, config->memcached_allow.values[i].ip, 16);
+		node->serve.memcached_allow[i].bits = config->memcached_allow.values[i].len;
+	}
+}
+
+_Static_assert((int)VALUE_LIST_MAX <= (int)SERVE_PREFIXES_MAX, "every prefix of the configuration fits");
+
+static void
+compose_address(const struct config *config, struct node_config *node)
+{
+	static const uint8_t none[6];
+
+	memcpy(node->ipv4, config->ipv4.address, 4);
+	node->has_mac = memcmp(config->mac, none, 6) != 0;
+	memcpy(node->mac, config->mac, 6);
+}
+
+/* DPDK's share: packet pools, rings, tables. The budget for items is not part of it. */
+static enum status
+compose_memory(const struct config *config, struct node_config *node, struct error *error)
+{
+	node->io.memory_mb = io_memory_mb(&node->io, store_table_bytes(&node->store));
+	return preflight_memory(config, (uint64_t)node->io.memory_mb << 20, io_huge_free_bytes(), &node->io.no_huge,
+	    error);
+}
+
+enum status
+compose_node(const struct config *config, const struct io_profile *profile, struct node_config *node,
+    struct error *error)
+{
+	memset(node, 0, sizeof *node);
+	node->io.worker_count = config->workers;
+	node->io.profile = *profile;
+	node->idle = config->idle == IDLE_BUSY ? WORKER_BUSY : WORKER_ADAPTIVE;
+	node->idle_polls = config->idle_polls;
+	node->idle_sleep_ms = (uint32_t)(config->idle_sleep / NS_PER_MS);
+	node->serve.version = SLIPRING_VERSION;
+	node->serve.start_wall_ms = (uint64_t)time(NULL) * MS_PER_SEC;
+	compose_interfaces(config, &node->io);
+	compose_store(config, &node->store);
+	compose_services(config, node);
+	compose_address(config, node);
+	if (*config->native_shared_key_file &&
+	    keyfile_read(config->native_shared_key_file, node->serve.shared_key, error) != STATUS_OK)
+		return error->status;
+	if (compose_cpus(config, &node->io, error) != STATUS_OK)
+		return error->status;
+	return compose_memory(config, node, error);
+}

@@ -1,0 +1,22 @@
+/*
+ * control.h - what the main thread does while the node serves.
+ *
+ * Purpose: waits for a signal to stop; meanwhile feeds the service manager's
+ *   watchdog as long as every worker polls, and logs a worker that does not.
+ * Threads: main thread.
+ */
+#ifndef SLIPRINGD_CONTROL_H
+#define SLIPRINGD_CONTROL_H
+
+#include "slipringd/node.h"
+
+/* Blocks SIGTERM and SIGINT; first thing in main(), so that every thread inherits it. */
+void control_block_signals(void);
+
+/*
+ * Returns with the number of the signal that asked to stop. From then on a
+ * second one ends the process at once, with status 130.
+ */
+int control_run(const struct node *node);
+
+#endif
