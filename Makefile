@@ -47,6 +47,7 @@ CFLAGS := -std=gnu11 -g $(OPT) -march=$(MARCH) $(WARN) $(SAN) -ffile-prefix-map=
 LDFLAGS := $(SAN)
 
 include scripts/build.mk
+include scripts/client.mk
 
 .DEFAULT_GOAL := help
 

@@ -1,0 +1,48 @@
+/* The commands and their help. */
+#include <limits.h>
+#include <string.h>
+
+#include "cli.h"
+
+const struct command commands[] = {
+	{ "get", command_get, 1, 1, false, "xr", "KEY", "Print the value of a key",
+	  "Writes the value's bytes to standard output, with a newline behind them only on a\n"
+	  "terminal. Exit status 1 when there is no such key." },
+	{ "set", command_set, 2, 2, false, "xTFcaR", "KEY VALUE|-|@FILE", "Store a value",
+	  "VALUE is the text itself; - reads it from standard input, @FILE from a file. A value\n"
+	  "that starts with @ is written @@..., one that is - comes by standard input.\n"
+	  "Values have up to 1 MiB, keys 1 to 250 bytes. With --cas, --add or --replace exit\n"
+	  "status 1 says that nothing was stored. Exit status 5: the answer was lost, and the\n"
+	  "value may or may not be there.\n\n"
+	  "  slipring set --ttl 15m session:1 @session.bin" },
+	{ "del", command_del, 1, 1, false, "xc", "KEY", "Delete a key", "" },
+	{ "incr", command_incr, 1, 2, false, "xTC", "KEY [N]", "Add N (1) to a number, print the sum",
+	  "The value must be an unsigned decimal number; sums wrap at 2^64. Executed at most\n"
+	  "once, however often the network makes it send again." },
+	{ "decr", command_decr, 1, 2, false, "xTC", "KEY [N]", "Subtract N (1) from a number, print the rest",
+	  "Stops at 0." },
+	{ "touch", command_touch, 1, 1, false, "xT", "KEY", "Give a key a new TTL; without --ttl it never expires", "" },
+	{ "meta", command_meta, 1, 1, false, "x", "KEY", "Print version, TTL, flags and size, not the value",
+	  "Does not count as a read, so it does not keep a key from being evicted." },
+	{ "mget", command_mget, 1, INT_MAX, false, "x", "KEY...", "Print the values of many keys",
+	  "For each key found: the key, a blank, the length of the value, a newline, the\n"
+	  "value's bytes and a newline. Keys not found are named on standard error, and the\n"
+	  "exit status is then 1." },
+	{ "stats", command_stats, 0, 1, false, "", "[GROUP]", "Print the node's counters",
+	  "Groups: none for everything, drops, store, workers, memcached." },
+	{ "ping", command_ping, 0, 1, false, "", "[COUNT]", "Measure round trips to each worker", "" },
+	{ "workers", command_workers, 0, 0, false, "", "", "List the workers: lcore, port, queue, load", "" },
+	{ "sockets", command_sockets, 0, 0, false, "", "", "List what listens on the node's NIC",
+	  "The node takes frames from its NIC past the kernel, so ss(8) cannot know." },
+	{ "help", command_help, 0, 1, true, "", "[COMMAND]", "Explain a command", "" },
+	{ 0 },
+};
+
+const struct command *
+command_find(const char *name)
+{
+	for (const struct command *command = commands; command->name; command++)
+		if (strcmp(command->name, name) == 0)
+			return command;
+	return NULL;
+}

@@ -1,0 +1,278 @@
+/* Commands about the node itself: stats, ping, workers, sockets. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+
+/* Statistics come as lines "name value"; next_line splits one off, ending both texts. */
+static bool
+next_line(char **at, char **name, char **value)
+{
+	char *line = *at, *end = strchr(line, '\n'), *blank;
+
+	if (!end)
+		return false;
+	*end = '\0';
+	*at = end + 1;
+	blank = strchr(line, ' ');
+	*name = line;
+	*value = blank ? blank + 1 : end;
+	if (blank)
+		*blank = '\0';
+	return true;
+}
+
+/* The text of a group, to be freed; NULL when it cannot be had. */
+static char *
+stats_text(struct cli *cli, const char *group, struct slipring_result *result)
+{
+	char *text;
+
+	if (slipring_stats(cli->cache, group, result) != SLIPRING_OK)
+		return NULL;
+	text = malloc(result->value_len + 1);
+	if (!text)
+		abort();
+	memcpy(text, result->value, result->value_len);
+	text[result->value_len] = '\0';
+	return text;
+}
+
+static void
+json_set_figure(json_t *object, const char *name, const char *value)
+{
+	uint64_t number;
+
+	if (number_parse(value, UINT64_MAX, &number))
+		json_set_number(object, name, number);
+	else
+		json_set_text(object, name, "%s", value);
+}
+
+int
+command_stats(struct cli *cli, int argc, char **argv)
+{
+	const char *group = argc > 0 ? argv[0] : "";
+	struct slipring_result result;
+	char *text = stats_text(cli, group, &result), *at = text, *name, *value;
+	json_t *object;
+
+	if (!text && result.status == SLIPRING_NOT_FOUND)
+		return cli_fail(cli, EXIT_NO, "the node has no group of statistics \"%s\"", group);
+	if (!text)
+		return cli_fail_status(cli, result.status);
+	object = cli->json ? json_object() : NULL;
+	while (next_line(&at, &name, &value))
+		if (object)
+			json_set_figure(object, name, value);
+		else
+			printf("%-24s %s\n", name, value);
+	free(text);
+	return object ? json_print(object) : EXIT_OK;
+}
+
+static uint64_t
+now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static json_t *
+json_ping(unsigned worker, uint16_t port, uint64_t us)
+{
+	json_t *object = json_object();
+
+	json_set_number(object, "worker", worker);
+	json_set_number(object, "port", port);
+	json_set_number(object, "rtt_us", us);
+	return object;
+}
+
+int
+command_ping(struct cli *cli, int argc, char **argv)
+{
+	struct slipring_topology topology;
+	enum slipring_status status = SLIPRING_OK;
+	json_t *array = NULL;
+	uint64_t count = 1;
+
+	if (argc > 0 && (!number_parse(argv[0], 1000000, &count) || count == 0))
+		return cli_fail(cli, EXIT_USAGE, "%s: not a count from 1 to 1000000", argv[0]);
+	status = slipring_topology(cli->cache, &topology);
+	if (status != SLIPRING_OK)
+		return cli_fail_status(cli, status);
+	if (cli->json)
+		array = json_array();
+	for (unsigned worker = 0; worker < topology.worker_count; worker++) {
+		/* The first round trip also proves our address; it is not measured. */
+		status = slipring_ping(cli->cache, worker);
+		for (uint64_t i = 0; i < count && status == SLIPRING_OK; i++) {
+			uint64_t start = now_us(), us;
+
+			status = slipring_ping(cli->cache, worker);
+			us = now_us() - start;
+			if (status == SLIPRING_OK && array)
+				json_array_append_new(array, json_ping(worker, topology.ports[worker], us));
+			else if (status == SLIPRING_OK)
+				printf("worker %u, %s:%u: %llu us\n", worker, cli->host, topology.ports[worker], (unsigned long long)us);
+		}
+		if (status != SLIPRING_OK)
+			return cli_fail_status(cli, status);
+	}
+	return array ? json_print(array) : EXIT_OK;
+}
+
+/* Columns of `slipring workers`, as the node names them behind "workerN_". */
+static const struct {
+	const char *name, *title;
+	int width;
+} columns[] = {
+	{ "lcore", "LCORE", 6 }, { "cpus", "CPUS", 8 }, { "numa", "NUMA", 5 }, { "port", "PORT", 5 },
+	{ "queue", "QUEUE", 6 }, { "interface", "INTERFACE", 16 }, { "driver", "DRIVER", 14 },
+	{ "rx_frames", "RX-FRAMES", 12 }, { "tx_frames", "TX-FRAMES", 12 }, { "sleeps", "SLEEPS", 10 },
+};
+
+enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
+
+struct worker_line {
+	json_t *figures;
+};
+
+/* "worker3_rx_frames" -> 3 and "rx_frames". */
+static bool
+split_worker(const char *name, unsigned *worker, const char **figure)
+{
+	int used = 0;
+
+	if (sscanf(name, "worker%u_%n", worker, &used) != 1 || used == 0 || *worker >= SLIPRING_WORKERS_MAX)
+		return false;
+	*figure = name + used;
+	return true;
+}
+
+static void
+print_cell(json_t *figures, int column)
+{
+	json_t *cell = json_object_get(figures, columns[column].name);
+
+	if (json_is_integer(cell))
+		printf("%-*lld ", columns[column].width, (long long)json_integer_value(cell));
+	else
+		printf("%-*s ", columns[column].width, cell ? json_string_value(cell) : "-");
+}
+
+static void
+print_workers(json_t *workers)
+{
+	size_t index;
+	json_t *figures;
+
+	printf("WORKER ");
+	for (int c = 0; c < COLUMN_COUNT; c++)
+		printf("%-*s ", columns[c].width, columns[c].title);
+	putchar('\n');
+	json_array_foreach(workers, index, figures) {
+		printf("%-6zu ", index);
+		for (int c = 0; c < COLUMN_COUNT; c++)
+			print_cell(figures, c);
+		putchar('\n');
+	}
+}
+
+int
+command_workers(struct cli *cli, int argc, char **argv)
+{
+	struct slipring_result result;
+	char *text = stats_text(cli, "workers", &result), *at = text, *name, *value;
+	json_t *workers;
+
+	(void)argc;
+	(void)argv;
+	if (!text)
+		return cli_fail_status(cli, result.status);
+	workers = json_array();
+	while (next_line(&at, &name, &value)) {
+		const char *figure;
+		unsigned worker;
+
+		if (!split_worker(name, &worker, &figure))
+			continue;
+		while (json_array_size(workers) <= worker)
+			json_array_append_new(workers, json_object());
+		json_set_figure(json_array_get(workers, worker), figure, value);
+	}
+	free(text);
+	if (cli->json)
+		return json_print(workers);
+	print_workers(workers);
+	json_decref(workers);
+	return EXIT_OK;
+}
+
+static void
+add_socket(json_t *sockets, const char *where, const char *what)
+{
+	json_t *object = json_object();
+	const char *slash = strchr(where, '/'), *blank = strchr(what, ' ');
+
+	json_set_text(object, "protocol", "%.*s", (int)(slash ? slash - where : 0), where);
+	json_set_text(object, "local", "%s", slash ? slash + 1 : where);
+	json_set_text(object, "service", "%.*s", (int)(blank ? blank - what : (long)strlen(what)), what);
+	json_set_text(object, "detail", "%s", blank ? blank + 1 : "");
+	json_array_append_new(sockets, object);
+}
+
+/* A node that does not list its sockets still says where its workers listen. */
+static enum slipring_status
+sockets_of_topology(struct cli *cli, json_t *sockets)
+{
+	struct slipring_topology topology;
+	enum slipring_status status = slipring_topology(cli->cache, &topology);
+	char where[300], what[40];
+
+	for (unsigned i = 0; status == SLIPRING_OK && i < topology.worker_count; i++) {
+		snprintf(where, sizeof where, "udp/%s:%u", cli->host, topology.ports[i]);
+		snprintf(what, sizeof what, "native worker %u", i);
+		add_socket(sockets, where, what);
+	}
+	return status;
+}
+
+static const char *
+text_of(json_t *object, const char *name)
+{
+	return json_string_value(json_object_get(object, name));
+}
+
+/* The group "sockets": lines "udp/ADDRESS:PORT SERVICE DETAIL". */
+int
+command_sockets(struct cli *cli, int argc, char **argv)
+{
+	struct slipring_result result;
+	char *text = stats_text(cli, "sockets", &result), *at = text, *name, *value;
+	json_t *sockets = json_array(), *object;
+	size_t index;
+
+	(void)argc;
+	(void)argv;
+	while (text && next_line(&at, &name, &value))
+		add_socket(sockets, name, value);
+	free(text);
+	if (!text && result.status == SLIPRING_NOT_FOUND)
+		result.status = sockets_of_topology(cli, sockets);
+	if (result.status != SLIPRING_OK)
+		return cli_fail_status(cli, result.status);
+	if (cli->json)
+		return json_print(sockets);
+	printf("%-6s %-26s %-10s %s\n", "PROTO", "LOCAL", "SERVICE", "DETAIL");
+	json_array_foreach(sockets, index, object)
+		printf("%-6s %-26s %-10s %s\n", text_of(object, "protocol"), text_of(object, "local"),
+		    text_of(object, "service"), text_of(object, "detail"));
+	json_decref(sockets);
+	return EXIT_OK;
+}
