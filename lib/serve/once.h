@@ -43,7 +43,7 @@ enum {
 	ONCE_CLIENTS = 1 << 15,
 	/* At load 0.9 fewer than one new client in a thousand finds 64 neighbours taken. */
 	ONCE_PROBES = 64,
-	/* 64 clients with 1024 writes unsettled each. */
+	/* 16 clients with 1024 writes unsettled each fill a quarter: then one set of 4000 overflows. */
 	ONCE_RESULTS = 1 << 16,
 	ONCE_WAYS = 8,
 	ONCE_IDLE_MS = 60 * 1000,
