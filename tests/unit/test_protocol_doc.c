@@ -277,13 +277,32 @@ expect_line(const char *line)
 		fail_msg("doc/PROTOCOL.md lacks this row, or it differs:\n%s", line);
 }
 
+/* Rows of the table whose head is given, its rule excepted. */
+static int
+rows_under(const char *head)
+{
+	const char *at = strstr(document, head);
+	int rows = -1;
+
+	if (!at)
+		fail_msg("doc/PROTOCOL.md lacks the table with the head %s", head);
+	for (at = strchr(at, '\n'); at && at[1] == '|'; at = strchr(at + 1, '\n'))
+		rows++;
+	return rows;
+}
+
 static void
 the_table_of_statuses_is_the_codes(void **state)
 {
+	int statuses = 0;
+
 	(void)state;
-#define OP_STATUS(suffix, number, name, text) expect_line("\n| " #number " | " name " | " text " |\n");
+#define OP_STATUS(suffix, number, name, text) \
+	expect_line("\n| " #number " | " name " | " text " |\n"); \
+	statuses++;
 #include "proto/op_status.def"
 #undef OP_STATUS
+	assert_int_equal(rows_under("\n| status | name | meaning |"), statuses);
 }
 
 /* Where "| 7 | decr | CREATE | ..." stands, and its cells. */
@@ -321,6 +340,7 @@ the_table_of_operations_is_the_codes(void **state)
 	(void)state;
 	for (int op = OP_NONE + 1; op < OP_COUNT; op++)
 		expect_operation(op);
+	assert_int_equal(rows_under("\n| opcode | name | flags allowed |"), OP_COUNT - 1);
 }
 
 static void

@@ -1,0 +1,108 @@
+/* Unit tests of lib/proto/topology.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "proto/topology.h"
+
+static struct view
+composed_topology(uint8_t *bytes, size_t size, uint16_t node_count)
+{
+	struct topology topology = {
+		.epoch = 7, .rule = TOPOLOGY_ONE_NODE, .slot_count = SLOT_COUNT, .node_count = node_count,
+	};
+	struct writer out = writer_of(bytes, size);
+
+	topology_compose(&out, &topology);
+	for (uint16_t i = 0; i < node_count; i++) {
+		struct topology_node node = {
+			.ip = { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = (uint8_t)i }, .index = i,
+			.first_port = 7411, .worker_count = 4, .state = TOPOLOGY_NODE_ALIVE,
+		};
+
+		topology_node_compose(&out, &node);
+	}
+	assert_false(out.failed);
+	return view_of(bytes, (uint32_t)(out.at - bytes));
+}
+
+static void
+a_topology_is_read_as_it_was_written(void **state)
+{
+	static uint8_t bytes[TOPOLOGY_SIZE_MAX];
+	struct topology topology;
+	struct topology_node node;
+
+	(void)state;
+	assert_true(topology_parse(composed_topology(bytes, sizeof bytes, TOPOLOGY_NODES_MAX), &topology));
+	assert_int_equal(topology.epoch, 7);
+	assert_int_equal(topology.rule, TOPOLOGY_ONE_NODE);
+	assert_int_equal(topology.slot_count, SLOT_COUNT);
+	assert_int_equal(topology.node_count, TOPOLOGY_NODES_MAX);
+	topology_node(&topology, 1023, &node);
+	assert_int_equal(node.index, 1023);
+	assert_int_equal(node.ip[15], 255);
+	assert_int_equal(topology_port(&node, 6), 7413);
+}
+
+static void
+a_topology_with_longer_entries_is_read(void **state)
+{
+	uint8_t bytes[TOPOLOGY_HEADER_LEN + 2 * 30];
+	struct view value = composed_topology(bytes, sizeof bytes, 2);
+	struct topology topology;
+	struct topology_node node;
+
+	(void)state;
+	(void)value;
+	memmove(bytes + TOPOLOGY_HEADER_LEN + 30, bytes + TOPOLOGY_HEADER_LEN + TOPOLOGY_NODE_LEN, TOPOLOGY_NODE_LEN);
+	store_le16(bytes + 10, 30);
+	assert_true(topology_parse(view_of(bytes, sizeof bytes), &topology));
+	topology_node(&topology, 1, &node);
+	assert_int_equal(node.index, 1);
+	assert_int_equal(node.first_port, 7411);
+}
+
+static void
+a_topology_that_makes_no_sense_is_refused(void **state)
+{
+	const struct {
+		uint8_t at, value;
+	} bad[] = {
+		{ 4, 0 }, { 6, 0 }, { 6, 1 }, { 6, 3 }, { 9, 0 }, { 10, 23 }, { 12, 1 },
+		{ 16 + 16, 1 } /* order */, { 16 + 17, 8 } /* index over 1023 */, { 16 + 20, 0 }, { 16 + 20, 17 },
+		{ 16 + 22, 1 },
+	};
+	uint8_t bytes[TOPOLOGY_HEADER_LEN + 2 * TOPOLOGY_NODE_LEN];
+	struct view value = composed_topology(bytes, sizeof bytes, 2);
+	struct topology topology;
+
+	(void)state;
+	assert_true(topology_parse(value, &topology));
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		uint8_t was = bytes[bad[i].at];
+
+		bytes[bad[i].at] = bad[i].value;
+		if (topology_parse(value, &topology))
+			fail_msg("byte %u = %u was taken", bad[i].at, bad[i].value);
+		bytes[bad[i].at] = was;
+	}
+	for (uint32_t len = 0; len < value.len; len++)
+		assert_false(topology_parse(view_of(bytes, len), &topology));
+	store_le16(bytes + 16 + 18, 65533); /* four workers would pass port 65535 */
+	assert_false(topology_parse(value, &topology));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_topology_is_read_as_it_was_written),
+		cmocka_unit_test(a_topology_with_longer_entries_is_read),
+		cmocka_unit_test(a_topology_that_makes_no_sense_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("topology", tests, NULL, NULL);
+}
