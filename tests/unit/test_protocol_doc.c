@@ -286,7 +286,7 @@ rows_under(const char *head)
 
 	if (!at)
 		fail_msg("doc/PROTOCOL.md lacks the table with the head %s", head);
-	for (at = strchr(at, '\n'); at && at[1] == '|'; at = strchr(at + 1, '\n'))
+	for (at = strchr(at + 1, '\n'); at && at[1] == '|'; at = strchr(at + 1, '\n'))
 		rows++;
 	return rows;
 }
