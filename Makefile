@@ -84,11 +84,13 @@ PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
 check: ## the fast ones, under a minute: rules of the tree, unit tests, a taste of fuzzing
 	@$(MAKE) --no-print-directory -s FLAVOUR=pure pure
-	@scripts/run-checks $(CHECKS)
-	@$(PYTEST) tests/checks
-	@$(MAKE) --no-print-directory -s roles
-	@SUITE=unit $(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory FLAVOUR=fuzz FUZZ_SECONDS=0 SUITE=fuzz fuzz-run
+	@fail=0; \
+	scripts/run-checks $(CHECKS) || fail=1; \
+	$(PYTEST) tests/checks || fail=1; \
+	$(MAKE) --no-print-directory -s roles || fail=1; \
+	SUITE=unit $(MAKE) --no-print-directory unit || fail=1; \
+	SUITE=fuzz $(MAKE) --no-print-directory FLAVOUR=fuzz FUZZ_SECONDS=0 fuzz-run || fail=1; \
+	exit $$fail
 
 test: ## everything: installs what is missing, all suites, sanitizers, the lab; under 25 min
 	@scripts/deps test
@@ -120,7 +122,7 @@ system: all ## the lab: real nodes, real frames (root)
 pure: $(call obj,$(pure_src))
 
 roles: ## what runs on which thread, by clang's thread-safety analysis
-	$(Q)clang -fsyntax-only -std=gnu11 -D_GNU_SOURCE -DSLIPRING_VERSION='""' -march=$(MARCH) -Wall -Wthread-safety -Werror \
+	@clang -fsyntax-only -std=gnu11 -D_GNU_SOURCE -DSLIPRING_VERSION='""' -march=$(MARCH) -Wall -Wthread-safety -Werror \
 	  $(DPDK_CFLAGS) -Ilib -Iapp -I. $(filter %.c,$(wildcard lib/*/*.c app/*/*.c))
 
 cover: ## line coverage of the unit and DPDK tests

@@ -12,6 +12,7 @@ enum {
 	MAILS_MAX = BURST_MAX / 2, /* a round: the wire gets at least half of it */
 	TICK_STEPS_BUSY = 4,
 	TICK_STEPS_IDLE = 64,
+	ROUNDS_AFTER_SLEEP = 64,
 };
 
 _Static_assert((MAILBOX_SIZE & (MAILBOX_SIZE - 1)) == 0, "ring sizes are powers of two");
@@ -114,11 +115,13 @@ idle(struct worker *w)
 {
 	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < w->config.idle_polls)
 		return;
-	w->idle_rounds = 0;
 	counter_add(w->counters, COUNTER_SLEEPS, 1);
 	reclaim_offline(); /* else grace periods wait for the sleeper */
 	io_wait(w->port, w->mailbox, (int)w->config.idle_sleep_ms);
 	reclaim_online();
+	/* Only work earns a full spell of polling: who slept in vain soon sleeps again. */
+	w->idle_rounds = w->config.idle_polls > ROUNDS_AFTER_SLEEP ?
+	    w->config.idle_polls - ROUNDS_AFTER_SLEEP : 0;
 }
 
 int

@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import os
+import queue
 import socket
 import subprocess
 import threading
@@ -15,9 +16,39 @@ CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+class Maker:
+    """A thread that sits in a namespace and makes sockets there for everyone else."""
+
+    def __init__(self, netns):
+        self.netns, self.wanted, self.made = netns, queue.Queue(), queue.Queue()
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with open(f"/run/netns/{self.netns}") as f:
+            if libc.setns(f.fileno(), CLONE_NEWNET) != 0:
+                self.made.put(OSError(ctypes.get_errno(), f"setns {self.netns}"))
+                return
+        while arguments := self.wanted.get():
+            try:
+                self.made.put(socket.socket(*arguments))
+            except OSError as error:
+                self.made.put(error)
+
+    def make(self, *arguments):
+        self.wanted.put(arguments)
+        made = self.made.get(timeout=10)
+        if isinstance(made, OSError):
+            raise made
+        return made
+
+    def end(self):
+        """The thread leaves, or the namespace would live on."""
+        self.wanted.put(None)
+
+
 class Lab:
     def __init__(self, name):
-        self.name = name
+        self.name, self.makers = name, {}
         self.net = "10.9"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SLIPRING_")}
         self.env.update(SLIPRING_LAB=name, SLIPRING_LAB_SUBNET=self.net)
@@ -50,21 +81,10 @@ class Lab:
         return None
 
     def socket(self, family=socket.AF_INET, kind=socket.SOCK_DGRAM, protocol=0, where="client"):
-        """A socket that lives in a namespace of the lab: made by a thread that moved there."""
-        made = []
-
-        def make():
-            with open(f"/run/netns/{self.name}-{where}") as f:
-                if libc.setns(f.fileno(), CLONE_NEWNET) != 0:
-                    made.append(OSError(ctypes.get_errno(), "setns"))
-                else:
-                    made.append(socket.socket(family, kind, protocol))
-        thread = threading.Thread(target=make)
-        thread.start()
-        thread.join()
-        if isinstance(made[0], OSError):
-            raise made[0]
-        return made[0]
+        """A socket that lives in a namespace of the lab."""
+        if where not in self.makers:
+            self.makers[where] = Maker(f"{self.name}-{where}")
+        return self.makers[where].make(family, kind, protocol)
 
     def address(self, node="n1"):
         return f"{self.net}.0.{node[1:]}"
@@ -82,6 +102,15 @@ class Lab:
         """Every numeric statistic of a node."""
         return {k: int(v) for k, v in self.client(node).stats().items() if v.isdigit()}
 
+    def counters_of_workers(self, node="n1"):
+        """[{name: figure}] of each worker."""
+        found = {}
+        for name, text in self.client(node).stats(b"workers").items():
+            worker, _, rest = name.partition("_")
+            if worker.startswith("worker") and text.isdigit():
+                found.setdefault(int(worker[6:]), {})[rest] = int(text)
+        return [found[i] for i in sorted(found)]
+
 
 @contextlib.contextmanager
 def lab(suffix="", **up):
@@ -94,6 +123,8 @@ def lab(suffix="", **up):
         it("up", *arguments)
         yield it
     finally:
+        for maker in it.makers.values():
+            maker.end()
         it("down", "--wipe", check=False)
 
 

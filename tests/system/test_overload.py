@@ -1,0 +1,47 @@
+"""More data than the budget, more frames than the queue: bounded memory, explicit answers."""
+import os
+
+import native
+
+BUDGET = 16 << 20
+
+
+def test_twice_the_budget(fresh):
+    """16 MiB of budget take 32 MiB of values: old ones go, new ones are there, memory stays bounded."""
+    lab = fresh(settings={"memory": "16M"})
+    client, value = lab.client(), os.urandom(1024)
+    count = 2 * BUDGET // len(value)
+    for n in range(count):
+        result = client.call(native.SET, b"over:%d" % n, value, native.set_extras())
+        assert result.status == native.OK, f"set {n}: status {result.status}"
+    for n in range(count - 100, count):
+        assert client.get(b"over:%d" % n) == value
+    alive = sum(client.get(b"over:%d" % n) is not None for n in range(0, count, 37)) * 37
+    assert 0.4 * BUDGET < alive * len(value) < BUDGET, f"{alive} items of 1 KiB alive in 16 MiB"
+    counters = lab.counters()
+    assert counters["evictions"] > 0, counters
+
+
+def test_a_value_over_the_limit(lab):
+    """1 MiB fits; one byte more is refused by name."""
+    import struct
+    client = lab.client()
+    begin = client.call(native.UPLOAD_BEGIN, b"huge", extras=struct.pack("<IQI", 0, 0, (1 << 20) + 1))
+    assert begin.status == native.TOO_LARGE
+    assert client.call(native.UPLOAD_BEGIN, b"huge", extras=struct.pack("<IQI", 0, 0, 1 << 20)).status == native.OK
+
+
+def test_a_burst_beyond_the_queue(lab):
+    """20,000 requests without waiting: what is answered is right, and the node is there afterwards."""
+    client = lab.client()
+    client.set(b"burst", b"yes")
+    frame = client.frame(native.operation(native.GET, b"burst"), client=0)
+    for _ in range(20_000):
+        client.sock.send(frame)
+    answers = 0
+    client.sock.settimeout(0.2)
+    while (answer := client.receive()) is not None:
+        assert answer.results[0].value == b"yes"
+        answers += 1
+    assert answers > 0
+    assert lab.client().get(b"burst") == b"yes"
