@@ -61,11 +61,28 @@ chunk_give(struct chain_pool *pool, uint32_t at)
 	pool->used--;
 }
 
+/* Takes a chunk out of a chain; `previous` is its predecessor, NONE when it is the first. */
+static void
+unlink_chunk(struct chain_pool *pool, struct chain *chain, uint32_t previous, uint32_t at)
+{
+	uint32_t next = pool->chunks[at].next;
+
+	if (previous == NONE)
+		chain->first = next;
+	else
+		pool->chunks[previous].next = next;
+	if (chain->last == at)
+		chain->last = previous;
+	if (chain->swept == at)
+		chain->swept = previous;
+	chunk_give(pool, at);
+}
+
 void
 chain_init(struct chain *chain, uint32_t record_words)
 {
 	CHECK(record_words > 0 && CHAIN_CHUNK_WORDS % record_words == 0);
-	*chain = (struct chain){ NONE, NONE, record_words, 0 };
+	*chain = (struct chain){ .first = NONE, .last = NONE, .swept = NONE, .record_words = record_words };
 }
 
 bool
@@ -113,8 +130,60 @@ chain_drop(struct chain_pool *pool, struct chain *chain)
 	chunk->begin += chain->record_words;
 	if (chunk->begin < chunk->end)
 		return;
-	chain->first = chunk->next;
-	if (chain->first == NONE)
-		chain->last = NONE;
-	chunk_give(pool, at);
+	unlink_chunk(pool, chain, NONE, at);
+}
+
+static uint32_t
+next_to_sweep(const struct chain_pool *pool, const struct chain *chain)
+{
+	return chain->swept == NONE ? chain->first : pool->chunks[chain->swept].next;
+}
+
+uint32_t *
+chain_sweep_begin(struct chain_pool *pool, struct chain *chain, uint32_t *count)
+{
+	uint32_t at = next_to_sweep(pool, chain);
+	struct chain_chunk *chunk;
+
+	if (at == NONE) {
+		chain->swept = NONE;
+		return NULL;
+	}
+	chunk = &pool->chunks[at];
+	*count = (chunk->end - chunk->begin) / chain->record_words;
+	return &chunk->words[chunk->begin];
+}
+
+/* Fills the predecessor up from the front of chunk `at`. */
+static void
+move_back(struct chain_pool *pool, uint32_t previous, uint32_t at)
+{
+	struct chain_chunk *to = &pool->chunks[previous], *from = &pool->chunks[at];
+	uint32_t have = to->end - to->begin, more = from->end - from->begin;
+
+	if (more > CHAIN_CHUNK_WORDS - have)
+		more = CHAIN_CHUNK_WORDS - have;
+	memmove(to->words, &to->words[to->begin], have * sizeof to->words[0]);
+	memcpy(&to->words[have], &from->words[from->begin], more * sizeof to->words[0]);
+	to->begin = 0;
+	to->end = have + more;
+	from->begin += more;
+}
+
+void
+chain_sweep_end(struct chain_pool *pool, struct chain *chain, uint32_t kept)
+{
+	uint32_t previous = chain->swept, at = next_to_sweep(pool, chain);
+	struct chain_chunk *chunk = &pool->chunks[at];
+	uint32_t count = (chunk->end - chunk->begin) / chain->record_words;
+
+	CHECK(kept <= count);
+	chain->count -= count - kept;
+	chunk->end = chunk->begin + kept * chain->record_words;
+	if (kept > 0 && previous != NONE)
+		move_back(pool, previous, at);
+	if (chunk->begin == chunk->end)
+		unlink_chunk(pool, chain, previous, at);
+	else
+		chain->swept = at;
 }

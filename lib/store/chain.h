@@ -40,6 +40,7 @@ struct chain_pool {
 /* Records of `record_words` words, first in first out. */
 struct chain {
 	uint32_t first, last; /* chunks */
+	uint32_t swept;       /* the chunk chain_sweep_end left behind, or none */
 	uint32_t record_words;
 	uint64_t count; /* records */
 };
@@ -59,5 +60,13 @@ bool chain_push(struct chain_pool *pool, struct chain *chain, const uint32_t *re
 const uint32_t *chain_peek(const struct chain_pool *pool, const struct chain *chain);
 /* Drops the oldest record. */
 void chain_drop(struct chain_pool *pool, struct chain *chain);
+
+/*
+ * Thins a chain out without changing its order, a chunk at a time, round and
+ * round: the caller moves the records it keeps to the front of the *count
+ * returned and says how many they are. NULL once a round, at its end.
+ */
+uint32_t *chain_sweep_begin(struct chain_pool *pool, struct chain *chain, uint32_t *count);
+void chain_sweep_end(struct chain_pool *pool, struct chain *chain, uint32_t kept);
 
 #endif

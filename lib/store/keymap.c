@@ -89,18 +89,23 @@ keymap_find(const struct keymap *map, uint64_t digest)
 	return item;
 }
 
+uint32_t
+keymap_position(const struct keymap *map, uint64_t digest)
+{
+	int32_t at = rte_hash_lookup_with_hash(to_hash(map), &digest, (uint32_t)digest);
+
+	CHECK(at >= 0);
+	return (uint32_t)at;
+}
+
 bool
 keymap_put(struct keymap *map, uint64_t digest, struct item *item, uint32_t *position)
 {
-	int32_t at;
-
 	CHECK(digest != 0);
 	/* The data variant returns 0, not the position: ask again for that. */
 	if (rte_hash_add_key_with_hash_data(to_hash(map), &digest, (uint32_t)digest, item) != 0)
 		return false;
-	at = rte_hash_lookup_with_hash(to_hash(map), &digest, (uint32_t)digest);
-	CHECK(at >= 0);
-	*position = (uint32_t)at;
+	*position = keymap_position(map, digest);
 	return true;
 }
 

@@ -55,6 +55,8 @@ struct item *keymap_find(const struct keymap *map, uint64_t digest);
 bool keymap_put(struct keymap *map, uint64_t digest, struct item *item, uint32_t *position) MUST_USE;
 /* Owner. Points a present digest at another item; its position stays. */
 void keymap_replace(struct keymap *map, uint64_t digest, struct item *item);
+/* Owner. The position of a present digest. */
+uint32_t keymap_position(const struct keymap *map, uint64_t digest);
 /* Owner. Unlinks a present digest. Its position stays taken until keymap_free. */
 uint32_t keymap_remove(struct keymap *map, uint64_t digest);
 /* Owner, a grace period after keymap_remove. */

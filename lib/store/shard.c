@@ -59,29 +59,33 @@ store_table_bytes(const struct store_config *config)
 	return config->shard_count * ((uint64_t)entries_of(config) + 1) * KEYMAP_BYTES_PER_POSITION;
 }
 
+static void
+count_tables(struct shard *shard)
+{
+	figure_set(&shard->table_bytes, shard->map_bytes + s3fifo_bytes(&shard->queue) +
+	    expiry_bytes(&shard->expiry) + chain_pool_bytes(&shard->retired.pool));
+}
+
 enum status
 shard_init(struct shard *shard, const struct store_config *config, const uint64_t *flush_word,
     struct error *error)
 {
-	uint64_t room;
-
 	shard->clock.node = config->node;
 	shard->flush_word = flush_word;
 	shard->entries = entries_of(config);
 	shard->items_limit = limit_of(shard->entries);
 	shard->budget_bytes = config->memory_bytes / config->shard_count;
-	shard->table_fixed_bytes = ((uint64_t)shard->entries + 1) * KEYMAP_BYTES_PER_POSITION;
-	figure_set(&shard->table_bytes, shard->table_fixed_bytes);
-	if (shard->table_fixed_bytes > shard->budget_bytes / 2)
+	shard->map_bytes = ((uint64_t)shard->entries + 1) * KEYMAP_BYTES_PER_POSITION;
+	if (shard->map_bytes > shard->budget_bytes / 2)
 		return error_set(error, STATUS_INVALID,
 		    "store: tables for %u items a shard take %llu of %llu bytes; lower items_max or raise memory",
-		    shard->items_limit, (unsigned long long)shard->table_fixed_bytes,
+		    shard->items_limit, (unsigned long long)shard->map_bytes,
 		    (unsigned long long)shard->budget_bytes);
-	room = shard->budget_bytes - shard->table_fixed_bytes;
-	shard->arena_hard = room;
-	shard->arena_soft = room - room / 32;
-	if (retire_init(&shard->retired, shard->entries, error) != STATUS_OK)
+	if (retire_init(&shard->retired, shard->entries, error) != STATUS_OK ||
+	    s3fifo_init(&shard->queue, shard->entries, shard->items_limit, shard->budget_bytes, error) != STATUS_OK ||
+	    expiry_init(&shard->expiry, shard->entries, error) != STATUS_OK)
 		return error->status;
+	count_tables(shard);
 	shard->map = keymap_create(shard->entries, error);
 	if (!shard->map)
 		return error->status;
@@ -97,6 +101,8 @@ shard_deinit(struct shard *shard)
 		arena_destroy(shard->arena);
 	if (shard->map)
 		keymap_destroy(shard->map);
+	expiry_deinit(&shard->expiry);
+	s3fifo_deinit(&shard->queue);
 	chain_pool_deinit(&shard->retired.pool);
 }
 
@@ -122,13 +128,40 @@ shard_find(struct shard *shard, const struct now *now, struct view key, uint64_t
 	return item;
 }
 
-static bool
-over(const struct shard *shard, uint64_t size)
+/* Active pages may come to here. */
+static uint64_t
+arena_limit(const struct shard *shard)
 {
-	uint64_t active = arena_active(shard->arena);
+	return shard->budget_bytes > shard->table_bytes ? shard->budget_bytes - shard->table_bytes : 0;
+}
+
+/*
+ * Is there too little room for `more` bytes, once what is retired is free? Aims
+ * 1/32 below the limit: that much may wait for its grace period meanwhile.
+ */
+static bool
+short_of(const struct shard *shard, uint64_t more)
+{
+	uint64_t limit = arena_limit(shard), active = arena_active(shard->arena);
 	uint64_t leaving = shard->retired.bytes;
 
-	return (active > leaving ? active - leaving : 0) + size > shard->arena_soft;
+	return (active > leaving ? active - leaving : 0) + more > limit - limit / 32;
+}
+
+/* Evicts up to `limit` items until `more` bytes have room. */
+static void
+make_room(struct shard *shard, const struct now *now, uint64_t more, uint32_t limit)
+{
+	while (limit-- > 0 && short_of(shard, more) && evict(shard, now))
+		;
+}
+
+static enum store_result
+refuse(struct shard *shard, const struct now *now, uint64_t bytes)
+{
+	shard->wanted_bytes = bytes;
+	shard->wanted_until_ms = now->wall_ms + MS_PER_SEC;
+	return STORE_NO_MEMORY;
 }
 
 enum store_result
@@ -139,14 +172,12 @@ shard_take(struct shard *shard, const struct now *now, struct view key, uint32_t
 	uint64_t rounded = arena_rounded(size);
 
 	*item = NULL;
-	if (value_len > VALUE_LEN_MAX || rounded > shard->arena_soft)
+	if (value_len > VALUE_LEN_MAX)
 		return STORE_TOO_LARGE;
 	retire_free(shard, EVICTIONS_PER_SET);
-	for (uint32_t n = 0; n < EVICTIONS_PER_SET && over(shard, rounded); n++)
-		if (evict(shard, now, 1) == 0)
-			break;
-	if (arena_active(shard->arena) + rounded > shard->arena_hard)
-		return STORE_NO_MEMORY;
+	make_room(shard, now, rounded, EVICTIONS_PER_SET);
+	if (arena_active(shard->arena) + rounded > arena_limit(shard))
+		return refuse(shard, now, rounded);
 	*item = arena_take(shard->arena, size);
 	if (!*item)
 		return STORE_NO_MEMORY;
@@ -154,6 +185,8 @@ shard_take(struct shard *shard, const struct now *now, struct view key, uint32_t
 	(*item)->value_len = value_len;
 	(*item)->key_len = (uint16_t)key.len;
 	memcpy((*item)->bytes, key.data, key.len);
+	if (rounded >= shard->wanted_bytes)
+		shard->wanted_bytes = 0;
 	return STORE_OK;
 }
 
@@ -191,22 +224,30 @@ replace(struct shard *shard, struct item *old, struct item *item, uint64_t diges
 	uint8_t freq = __atomic_load_n(&old->freq, __ATOMIC_RELAXED);
 
 	/* A write is a use of the key like a read. */
-	item->freq = freq < 3 ? freq + 1 : 3;
+	item->freq = freq < S3FIFO_FREQ_MAX ? freq + 1 : S3FIFO_FREQ_MAX;
 	item->mark = old->mark;
 	keymap_replace(shard->map, digest, item);
+	s3fifo_resize(&shard->queue, item->mark, item_bytes(old), item_bytes(item));
 	count_items(shard, 0, (int64_t)item_bytes(item) - (int64_t)item_bytes(old));
+	/* Two keys with one digest: the older one loses its place. */
+	if (!view_equal(item_key(old), item_key(item)))
+		figure_add(&shard->evictions, 1);
 	retire_put(&shard->retired, old, POSITION_NONE);
 }
 
+/* The mark is read by nobody but the owner, so it may be set after the item is published. */
 static bool
 insert(struct shard *shard, const struct now *now, struct item *item, uint64_t digest)
 {
 	uint32_t position;
 
-	if (shard->items >= shard->items_limit)
-		figure_add(&shard->evictions_table_full, evict(shard, now, 1));
+	if (shard->items >= shard->items_limit && evict(shard, now))
+		figure_add(&shard->evictions_table_full, 1);
+	if (s3fifo_sweep_due(&shard->queue))
+		evict_sweep_queue(shard);
 	if (!keymap_put(shard->map, digest, item, &position))
 		return false;
+	item->mark = s3fifo_insert(&shard->queue, position, digest, item_bytes(item));
 	count_items(shard, 1, (int64_t)item_bytes(item));
 	return true;
 }
@@ -228,6 +269,9 @@ shard_publish(struct shard *shard, const struct now *now, struct item *item, uin
 		shard_give(shard, item);
 		return STORE_NO_MEMORY;
 	}
+	if (item_expiry_ms(item) != 0)
+		expiry_put(&shard->expiry, keymap_position(shard->map, digest), item_expiry_ms(item), now->wall_ms);
+	count_tables(shard);
 	figure_add(&shard->total_items, 1);
 	return STORE_OK;
 }
@@ -237,6 +281,7 @@ shard_unlink(struct shard *shard, struct item *item, uint64_t digest)
 {
 	uint32_t position = keymap_remove(shard->map, digest);
 
+	s3fifo_remove(&shard->queue, item->mark, item_bytes(item));
 	count_items(shard, -1, -(int64_t)item_bytes(item));
 	retire_put(&shard->retired, item, position);
 }
@@ -254,6 +299,13 @@ shard_tick(struct shard *shard, const struct now *now, uint32_t steps)
 {
 	figure_set(&shard->floor, shard_flushed_below(shard, now->wall_ms));
 	retire_free(shard, steps);
+	evict_expired(shard, now, steps);
+	if (now->wall_ms > shard->wanted_until_ms)
+		shard->wanted_bytes = 0;
+	make_room(shard, now, shard->wanted_bytes, steps);
+	if (s3fifo_sweep_due(&shard->queue))
+		evict_sweep_queue(shard);
+	evict_swept(shard, now, steps);
 }
 
 void

@@ -6,8 +6,8 @@
  * Invariants: 1. every item in `map` came from `arena` and is in no other table.
  *   2. an item leaves `map` before it is retired, and `arena` gets it back only
  *   after a grace period with pins == 0. 3. a position is freed together with
- *   the item that was removed from it. 4. arena_active <= arena_hard, but for
- *   one large item's slack. 5. items <= items_limit.
+ *   the item that was removed from it. 4. arena_active + table_bytes <=
+ *   budget_bytes. 5. items <= items_limit.
  */
 #ifndef STORE_SHARD_H
 #define STORE_SHARD_H
@@ -15,7 +15,9 @@
 #include "base/version.h"
 #include "store/arena.h"
 #include "store/chain.h"
+#include "store/expiry.h"
 #include "store/keymap.h"
+#include "store/s3fifo.h"
 #include "store/store.h"
 
 /* Evictions one SET may cost before it answers "out of memory". */
@@ -37,14 +39,20 @@ struct shard {
 	uint32_t entries;           /* positions of map */
 	uint32_t items_limit;       /* 80 % of them */
 	uint64_t budget_bytes;      /* this shard's part */
-	uint64_t table_fixed_bytes;
-	uint64_t arena_soft, arena_hard; /* evict from here on; never above */
+	uint64_t map_bytes;
 	uint64_t floor; /* atomic: versions below were flushed */
 
 	/* owner */
 	struct version_clock clock __attribute__((aligned(64)));
 	struct retire_list retired;
-	uint32_t hand; /* position the eviction looks at next */
+	struct s3fifo queue;
+	struct expiry expiry;
+	uint64_t wanted_bytes; /* a SET was refused for want of these; the tick makes room */
+	uint64_t wanted_until_ms;
+	uint64_t swept_floor;  /* flushes up to this one were swept out */
+	uint64_t sweep_floor;  /* the flush the sweep under way is for */
+	uint32_t sweep_position;
+	bool sweep_main;       /* which queue is thinned out next */
 
 	/* figures: owner writes, anyone reads (relaxed) */
 	uint64_t last_clock __attribute__((aligned(64)));
@@ -62,8 +70,14 @@ uint64_t shard_flushed_below(const struct shard *shard, uint64_t wall_ms);
 /* Unlinks the item at a digest and retires it with its position. */
 void shard_unlink(struct shard *shard, struct item *item, uint64_t digest);
 
-/* Evicts up to `limit` items; returns how many. */
-uint32_t evict(struct shard *shard, const struct now *now, uint32_t limit);
+/* Evicts one item, an expired one first; false when there is none. */
+bool evict(struct shard *shard, const struct now *now);
+/* Looks at up to `limit` positions whose time has come; returns how many items it took back. */
+uint32_t evict_expired(struct shard *shard, const struct now *now, uint32_t limit);
+/* Takes flushed and forgotten expired items back, `limit` positions a call, when there may be any. */
+void evict_swept(struct shard *shard, const struct now *now, uint32_t limit);
+/* Thins one chunk of a queue out when many of its entries are stale. */
+void evict_sweep_queue(struct shard *shard);
 
 enum { POSITION_NONE = UINT32_MAX };
 

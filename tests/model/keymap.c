@@ -118,6 +118,15 @@ keymap_replace(struct keymap *map, uint64_t digest, struct item *item)
 }
 
 uint32_t
+keymap_position(const struct keymap *map, uint64_t digest)
+{
+	uint32_t at = slot_of(map, digest);
+
+	CHECK(at != NONE);
+	return at;
+}
+
+uint32_t
 keymap_remove(struct keymap *map, uint64_t digest)
 {
 	_Atomic uint32_t *link = &map->heads[digest & map->bucket_mask];
