@@ -32,7 +32,10 @@ read_get(struct read_tally *tally, const struct item *item, struct response *res
 	response->value = item_value(item);
 }
 
-/* GET with RANGE or NO_VALUE, and META. Only a read from offset 0 counts as a get. */
+/*
+ * GET with RANGE or NO_VALUE, and META. Only a read from offset 0 counts as a get. A range
+ * that names version 0 takes any version: the first read of a value of unknown length.
+ */
 void read_other(struct read_tally *tally, const struct request *request, const struct item *item,
     struct response *response);
 
