@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,7 +50,7 @@ arm_force(const sigset_t *set)
 }
 
 static void
-watch(struct watchdog *watchdog, const struct node *node)
+watch(struct watchdog *watchdog, const struct node *node, _Atomic uint32_t *published)
 {
 	static struct log_limit limit = LOG_LIMIT(10000);
 	uint64_t polls[WORKER_MAX];
@@ -57,6 +58,7 @@ watch(struct watchdog *watchdog, const struct node *node)
 	for (uint32_t i = 0; i < watchdog->worker_count; i++)
 		polls[i] = counter_read(node_counters(node, i), COUNTER_POLLS);
 	uint32_t stalled = watchdog_step(watchdog, polls);
+	atomic_store_explicit(published, stalled, memory_order_relaxed);
 	if (!stalled) {
 		notify_send("WATCHDOG=1");
 		return;
@@ -67,7 +69,7 @@ watch(struct watchdog *watchdog, const struct node *node)
 }
 
 int
-control_run(const struct node *node)
+control_run(const struct node *node, _Atomic uint32_t *stalled)
 {
 	const struct timespec step = { WATCHDOG_STEP_MS / 1000, WATCHDOG_STEP_MS % 1000 * 1000000l };
 	struct watchdog watchdog;
@@ -79,7 +81,7 @@ control_run(const struct node *node)
 	do {
 		number = sigtimedwait(&set, NULL, &step);
 		if (number < 0 && errno == EAGAIN)
-			watch(&watchdog, node);
+			watch(&watchdog, node, stalled);
 	} while (number < 0);
 	arm_force(&set);
 	log_info("stopping: %s", strsignal(number));

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "slipringd/api.h"
 #include "slipringd/compose.h"
 #include "slipringd/config.h"
 #include "slipringd/control.h"
@@ -20,6 +21,8 @@ struct daemon {
 	struct node_config node_config;
 	struct preflight preflight;
 	struct node *node;
+	struct api *api;
+	_Atomic uint32_t stalled; /* workers that do not poll */
 };
 
 /* The ladder up; stop() is the same ladder down, from wherever this got to. */
@@ -38,12 +41,15 @@ start(struct daemon *d, struct error *error)
 	if (!d->node)
 		return error->status;
 	preflight_remember(&d->config);
-	return STATUS_OK;
+	d->api = api_start(&(struct api_config){ d->config.control_socket, d->config.node_id, d->node, &d->stalled },
+	    error);
+	return d->api ? STATUS_OK : error->status;
 }
 
 static void
 stop(struct daemon *d)
 {
+	api_stop(d->api);
 	if (d->node) {
 		node_stop(d->node);
 		preflight_forget(&d->config);
@@ -74,7 +80,7 @@ run(struct daemon *d)
 	control_block_signals();
 	if (start(d, &error) == STATUS_OK) {
 		tell_ready(d);
-		control_run(d->node);
+		control_run(d->node, &d->stalled);
 	} else {
 		log_error("%s", error.text);
 		status = EXIT_CANNOT_START;

@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "nic.h"
+#include "usocket.h"
 
 /* --- rights ------------------------------------------------------------------ */
 
@@ -285,26 +286,6 @@ check_pci(const struct config *config, const struct io_profile *profile, const c
 	return STATUS_OK;
 }
 
-/* Whether somebody accepts connections on a UNIX socket. */
-static bool
-is_listening(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	size_t len = strlen(path);
-	bool listening;
-
-	if (fd < 0 || len >= sizeof address.sun_path) {
-		if (fd >= 0)
-			close(fd);
-		return false;
-	}
-	memcpy(address.sun_path, path, len + 1);
-	listening = connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN;
-	close(fd);
-	return listening;
-}
-
 /* The switch's socket must be there. */
 static enum status
 check_virtio_user(const char *path, struct error *error)
@@ -327,7 +308,7 @@ check_vhost(const char *path, struct error *error)
 	if (!S_ISSOCK(st.st_mode))
 		return error_set(error, STATUS_UNAVAILABLE, "%s is in the way of the vhost-user socket and is none itself; "
 		    "give another path", path);
-	if (is_listening(path))
+	if (usocket_is_listening(path))
 		return error_set(error, STATUS_UNAVAILABLE, "another process listens on %s; give another path", path);
 	if (unlink(path) != 0)
 		return error_set(error, STATUS_IO, "cannot remove the stale socket %s: %s", path, strerror(errno));

@@ -1,0 +1,208 @@
+#include "slipringd/api_body.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "slipringd/value.h"
+
+static uint32_t
+worker_count(const struct api_config *config)
+{
+	return node_config(config->node)->io.worker_count;
+}
+
+json_t *
+api_body_health(const struct api_config *config, bool *healthy)
+{
+	uint32_t stalled = __atomic_load_n((const uint32_t *)config->stalled, __ATOMIC_RELAXED);
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < worker_count(config); i++)
+		if (stalled >> i & 1)
+			json_array_append_new(list, json_integer(i));
+	*healthy = stalled == 0;
+	return json_pack("{s:s, s:s, s:o}", "status", *healthy ? "ok" : "stalled", "node", config->node_id,
+	    "stalled_workers", list);
+}
+
+/* --- statistics ------------------------------------------------------------------ */
+
+static void
+add_counters(struct counters *sum, const struct counters *one)
+{
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		sum->values[i] += counter_read(one, i);
+	for (int i = 0; i < DROP_COUNT; i++)
+		sum->drops[i] += drop_read(one, i);
+}
+
+static json_t *
+counters_object(const struct counters *counters)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		json_object_set_new(object, counter_name(i), json_integer((json_int_t)counter_read(counters, i)));
+	return object;
+}
+
+static json_t *
+drops_object(const struct counters *counters)
+{
+	json_t *object = json_object();
+
+	for (int i = DROP_NONE + 1; i < DROP_COUNT; i++)
+		json_object_set_new(object, drop_name(i), json_integer((json_int_t)drop_read(counters, i)));
+	return object;
+}
+
+static json_t *
+store_object(const struct node *node)
+{
+	struct shard_stats sum = { 0 }, one;
+	struct store *store = node_store(node);
+
+	for (uint32_t i = 0; i < store_shard_count(store); i++) {
+		shard_stats(store_shard(store, i), &one);
+		sum.items += one.items;
+		sum.item_bytes += one.item_bytes;
+		sum.active_bytes += one.active_bytes;
+		sum.table_bytes += one.table_bytes;
+		sum.budget_bytes += one.budget_bytes;
+		sum.retired += one.retired;
+		sum.evictions += one.evictions;
+		sum.evictions_table_full += one.evictions_table_full;
+		sum.expired_reclaimed += one.expired_reclaimed;
+		sum.total_items += one.total_items;
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)sum.items,
+	    "item_bytes", (json_int_t)sum.item_bytes, "active_bytes", (json_int_t)sum.active_bytes, "table_bytes",
+	    (json_int_t)sum.table_bytes, "budget_bytes", (json_int_t)sum.budget_bytes, "retired",
+	    (json_int_t)sum.retired, "evictions", (json_int_t)sum.evictions, "evictions_table_full",
+	    (json_int_t)sum.evictions_table_full, "expired_reclaimed", (json_int_t)sum.expired_reclaimed,
+	    "total_items", (json_int_t)sum.total_items);
+}
+
+static json_int_t
+uptime_seconds(const struct api_config *config)
+{
+	uint64_t now = (uint64_t)time(NULL), start = node_config(config->node)->serve.start_wall_ms / MS_PER_SEC;
+
+	return now > start ? (json_int_t)(now - start) : 0;
+}
+
+json_t *
+api_body_stats(const struct api_config *config)
+{
+	struct counters sum = { 0 };
+	json_t *workers = json_array();
+
+	for (uint32_t i = 0; i < worker_count(config); i++) {
+		const struct counters *counters = node_counters(config->node, i);
+
+		add_counters(&sum, counters);
+		json_array_append_new(workers, json_pack("{s:i, s:o, s:o}", "worker", (int)i, "counters",
+		    counters_object(counters), "drops", drops_object(counters)));
+	}
+	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "node", config->node_id, "version", SLIPRING_VERSION,
+	    "uptime_seconds", uptime_seconds(config), "counters", counters_object(&sum), "drops", drops_object(&sum),
+	    "store", store_object(config->node), "workers", workers);
+}
+
+/* --- workers ----------------------------------------------------------------------- */
+
+void
+api_sample_take(struct api_sample *sample, const struct node *node)
+{
+	sample->cycles = io_cycles();
+	for (uint32_t i = 0; i < node_config(node)->io.worker_count; i++)
+		sample->busy[i] = counter_read(node_counters(node, i), COUNTER_BUSY_CYCLES);
+}
+
+/* Share of the time since a sample that went into rounds with work, to four digits. */
+static double
+busy_ratio(const struct counters *counters, const struct api_sample *since, uint32_t worker)
+{
+	uint64_t busy = counter_read(counters, COUNTER_BUSY_CYCLES) - since->busy[worker];
+	uint64_t all = io_cycles() - since->cycles;
+
+	return all ? (double)(busy * 10000 / all) / 10000 : 0;
+}
+
+/* CPUs a worker may run on: one, or all of them when lcores float. */
+static void
+cpus_text(const struct io_config *io, uint32_t worker, char *text, size_t size)
+{
+	if (io->float_lcores)
+		snprintf(text, size, "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	else
+		snprintf(text, size, "%u", io->worker_cpus[worker]);
+}
+
+static json_t *
+worker_object(const struct api_config *config, const struct api_sample *since, uint32_t worker)
+{
+	const struct node_config *node = node_config(config->node);
+	const struct counters *counters = node_counters(config->node, worker);
+	struct port_info port;
+	char cpus[32], mac[20];
+	static const enum counter shown[] = { COUNTER_POLLS, COUNTER_POLLS_BUSY, COUNTER_SLEEPS, COUNTER_RX_FRAMES,
+		COUNTER_TX_FRAMES };
+
+	node_port_info(config->node, worker, &port);
+	cpus_text(&node->io, worker, cpus, sizeof cpus);
+	value_mac_print(node->mac, mac, sizeof mac);
+	json_t *object = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I}",
+	    "worker", (int)worker, "lcore", (int)worker + 1, "cpus", cpus, "numa", port.numa_node, "port",
+	    (int)port.port, "queue", (int)port.queue, "device", port.device, "driver", port.driver, "interface",
+	    port.interface, "mac", mac, "busy_ratio", busy_ratio(counters, since, worker), "rx_missed",
+	    (json_int_t)port.rx_missed, "rx_nombuf", (json_int_t)port.rx_nombuf, "tx_errors",
+	    (json_int_t)port.tx_errors);
+	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+		json_object_set_new(object, counter_name(shown[i]),
+		    json_integer((json_int_t)counter_read(counters, shown[i])));
+	return object;
+}
+
+json_t *
+api_body_workers(const struct api_config *config, const struct api_sample *since)
+{
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < worker_count(config); i++)
+		json_array_append_new(array, worker_object(config, since, i));
+	return array;
+}
+
+/* --- sockets ------------------------------------------------------------------------- */
+
+static void
+add_socket(json_t *array, const uint8_t ipv4[4], uint32_t port, const char *service, const char *detail)
+{
+	char local[32];
+
+	if (port == 0)
+		return;
+	snprintf(local, sizeof local, "%u.%u.%u.%u:%u", ipv4[0], ipv4[1], ipv4[2], ipv4[3], port);
+	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "protocol", "udp", "local", local, "service",
+	    service, "detail", detail));
+}
+
+json_t *
+api_body_sockets(const struct api_config *config)
+{
+	const struct node_config *node = node_config(config->node);
+	json_t *array = json_array();
+	char detail[32];
+
+	for (uint32_t i = 0; i < node->io.worker_count; i++) {
+		snprintf(detail, sizeof detail, "worker %u", i);
+		add_socket(array, node->ipv4, node->serve.native_port + i, "native", detail);
+	}
+	add_socket(array, node->ipv4, node->memcached_port, "memcached", "all workers");
+	add_socket(array, node->ipv4, node->echo_port, "echo", "all workers");
+	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "protocol", "unix", "local", config->path,
+	    "service", "control", "detail", "HTTP"));
+	return array;
+}
