@@ -15,7 +15,7 @@ LIBMODEL := $(BUILD)/libmodel.a
 LIBIO := $(BUILD)/libio.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests and fuzzers link them.
-PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body
+PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body facts
 LIBPLAIN := $(BUILD)/libplain.a
 $(LIBPLAIN): $(call obj,$(PLAIN:%=app/slipringd/%.c))
 

@@ -108,8 +108,11 @@ put_log_level(struct MHD_Connection *connection, struct exchange *exchange)
 	exchange->body[strcspn(exchange->body, "\r\n")] = '\0';
 	if (exchange->too_long || !log_level_parse(exchange->body, &level))
 		return refuse(connection, MHD_HTTP_BAD_REQUEST, "the body must be one of error, warn, info, debug");
+	/* Told at the more talkative of the two levels. */
+	if (level > log_level_get())
+		log_level_set(level);
+	log_info("log level is now %s", log_level_name(level));
 	log_level_set(level);
-	log_write(LOG_LEVEL_ERROR, "log level is now %s", log_level_name(level)); /* shown whatever it is */
 	return reply(connection, MHD_HTTP_OK, json_pack("{s:s}", "level", log_level_name(level)));
 }
 

@@ -1,10 +1,8 @@
 #include "slipringd/api_body.h"
 
-#include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "slipringd/value.h"
+#include "slipringd/facts.h"
 
 static uint32_t
 worker_count(const struct api_config *config)
@@ -130,34 +128,22 @@ busy_ratio(const struct counters *counters, const struct api_sample *since, uint
 	return all ? (double)(busy * 10000 / all) / 10000 : 0;
 }
 
-/* CPUs a worker may run on: one, or all of them when lcores float. */
-static void
-cpus_text(const struct io_config *io, uint32_t worker, char *text, size_t size)
-{
-	if (io->float_lcores)
-		snprintf(text, size, "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
-	else
-		snprintf(text, size, "%u", io->worker_cpus[worker]);
-}
-
 static json_t *
 worker_object(const struct api_config *config, const struct api_sample *since, uint32_t worker)
 {
-	const struct node_config *node = node_config(config->node);
-	const struct counters *counters = node_counters(config->node, worker);
-	struct port_info port;
-	char cpus[32], mac[20];
 	static const enum counter shown[] = { COUNTER_POLLS, COUNTER_POLLS_BUSY, COUNTER_SLEEPS, COUNTER_RX_FRAMES,
 		COUNTER_TX_FRAMES };
+	const struct counters *counters = node_counters(config->node, worker);
+	struct facts_worker facts;
+	struct port_info port;
 
 	node_port_info(config->node, worker, &port);
-	cpus_text(&node->io, worker, cpus, sizeof cpus);
-	value_mac_print(node->mac, mac, sizeof mac);
+	facts_worker(node_config(config->node), &port, worker, &facts);
 	json_t *object = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I}",
-	    "worker", (int)worker, "lcore", (int)worker + 1, "cpus", cpus, "numa", port.numa_node, "port",
-	    (int)port.port, "queue", (int)port.queue, "device", port.device, "driver", port.driver, "interface",
-	    port.interface, "mac", mac, "busy_ratio", busy_ratio(counters, since, worker), "rx_missed",
-	    (json_int_t)port.rx_missed, "rx_nombuf", (json_int_t)port.rx_nombuf, "tx_errors",
+	    "worker", (int)worker, "lcore", (int)facts.lcore, "cpus", facts.cpus, "numa", facts.numa, "port",
+	    (int)facts.port, "queue", (int)facts.queue, "interface", facts.interface, "device", facts.device,
+	    "driver", facts.driver, "mac", facts.mac, "busy_ratio", busy_ratio(counters, since, worker),
+	    "rx_missed", (json_int_t)port.rx_missed, "rx_nombuf", (json_int_t)port.rx_nombuf, "tx_errors",
 	    (json_int_t)port.tx_errors);
 	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
 		json_object_set_new(object, counter_name(shown[i]),
@@ -178,31 +164,21 @@ api_body_workers(const struct api_config *config, const struct api_sample *since
 /* --- sockets ------------------------------------------------------------------------- */
 
 static void
-add_socket(json_t *array, const uint8_t ipv4[4], uint32_t port, const char *service, const char *detail)
+add_socket(json_t *array, const char *protocol, const char *local, const char *service, const char *detail)
 {
-	char local[32];
-
-	if (port == 0)
-		return;
-	snprintf(local, sizeof local, "%u.%u.%u.%u:%u", ipv4[0], ipv4[1], ipv4[2], ipv4[3], port);
-	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "protocol", "udp", "local", local, "service",
-	    service, "detail", detail));
+	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "protocol", protocol, "local", local,
+	    "service", service, "detail", detail));
 }
 
 json_t *
 api_body_sockets(const struct api_config *config)
 {
-	const struct node_config *node = node_config(config->node);
+	struct facts_socket sockets[FACTS_SOCKETS_MAX];
+	uint32_t count = facts_sockets(node_config(config->node), sockets);
 	json_t *array = json_array();
-	char detail[32];
 
-	for (uint32_t i = 0; i < node->io.worker_count; i++) {
-		snprintf(detail, sizeof detail, "worker %u", i);
-		add_socket(array, node->ipv4, node->serve.native_port + i, "native", detail);
-	}
-	add_socket(array, node->ipv4, node->memcached_port, "memcached", "all workers");
-	add_socket(array, node->ipv4, node->echo_port, "echo", "all workers");
-	json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s}", "protocol", "unix", "local", config->path,
-	    "service", "control", "detail", "HTTP"));
+	for (uint32_t i = 0; i < count; i++)
+		add_socket(array, sockets[i].protocol, sockets[i].local, sockets[i].service, sockets[i].detail);
+	add_socket(array, "unix", config->path, "control", "HTTP");
 	return array;
 }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "seal/seal.h"
+#include "slipringd/facts.h"
 #include "store/reclaim.h"
 
 struct node {
@@ -15,6 +16,7 @@ struct node {
 	uint32_t launched;
 	bool io_started, reclaim_started;
 	struct counters counters[WORKER_MAX];
+	char worker_facts[FACTS_WORKERS_SIZE], socket_facts[FACTS_SOCKETS_SIZE]; /* for STATS */
 };
 
 static void
@@ -75,6 +77,23 @@ fill_net(const struct node *node, uint32_t worker, struct net_config *net)
 	add_port(net, config->echo_port, SERVICE_ECHO);
 }
 
+static void
+compose_facts(struct node *node)
+{
+	struct facts_worker facts;
+	struct port_info info;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < node->config.io.worker_count; i++) {
+		port_info(node->ports[i], &info);
+		facts_worker(&node->config, &info, i, &facts);
+		facts_print_worker(&facts, i, node->worker_facts, sizeof node->worker_facts, &at);
+	}
+	facts_print_sockets(&node->config, node->socket_facts, sizeof node->socket_facts);
+	node->config.serve.worker_facts = node->worker_facts;
+	node->config.serve.socket_facts = node->socket_facts;
+}
+
 static enum status
 create_worker(struct node *node, uint32_t i, struct error *error)
 {
@@ -124,6 +143,7 @@ start(struct node *node, struct error *error)
 		return error->status;
 	if (open_ports(node, error) != STATUS_OK)
 		return error->status;
+	compose_facts(node);
 	return launch_workers(node, error);
 }
 

@@ -43,6 +43,7 @@ struct serve_config {
 	struct serve_prefix memcached_allow[SERVE_PREFIXES_MAX]; /* who may speak memcached over UDP */
 	uint32_t memcached_allow_count;               /* 0: nobody */
 	const char *version;                          /* text of the release */
+	const char *worker_facts, *socket_facts;      /* more lines of STATS' groups "workers" and "sockets"; NULL: none */
 };
 
 struct serve *serve_create(const struct serve_config *config, struct error *error) MUST_USE;

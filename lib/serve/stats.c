@@ -101,6 +101,8 @@ store_group(const struct serve *serve, struct writer *out)
 static void
 workers_group(const struct serve *serve, struct writer *out)
 {
+	if (serve->config.worker_facts)
+		writer_text(out, serve->config.worker_facts);
 	for (uint32_t worker = 0; worker < serve->config.worker_count; worker++) {
 		for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
 			char digits[DECIMAL_LEN_MAX];
@@ -202,6 +204,8 @@ write_group(const struct serve *serve, const struct now *now, struct view name, 
 		all_group(serve, now, out);
 	else if (view_equal(name, view_text("workers")))
 		workers_group(serve, out);
+	else if (view_equal(name, view_text("sockets")) && serve->config.socket_facts)
+		writer_text(out, serve->config.socket_facts);
 	else if (view_equal(name, view_text("drops")))
 		drops_group(serve, out);
 	else if (view_equal(name, view_text("store")))

@@ -5,8 +5,8 @@
  *   worker and shard are summed as they are read (relaxed; a figure may be a
  *   moment older than its neighbour).
  * Groups, named by the request's key: "" everything summed; "workers" each
- *   worker's counters, names prefixed by its number; "drops"; "store";
- *   "memcached" and "memcached settings": the names memcached clients know.
+ *   worker's place and counters, names prefixed by its number; "sockets" what
+ *   listens on the NIC; "drops"; "store"; "memcached" and "memcached settings": the names memcached clients know.
  * Form: one "name value\n" a line; pages start at line `offset`.
  * Threads: the worker's lcore. Memory: the burst's scratch, SCRATCH_SIZE a burst;
  *   when it is used up, BUSY.

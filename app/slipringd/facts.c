@@ -1,0 +1,92 @@
+#include "slipringd/facts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "slipringd/value.h"
+
+void
+facts_worker(const struct node_config *config, const struct port_info *port, uint32_t worker,
+    struct facts_worker *facts)
+{
+	facts->lcore = worker + 1; /* lcore 0 is the control core (lib/io/eal.c) */
+	facts->port = port->port;
+	/* A vdev has one queue of its own; the interface's is what an operator knows. */
+	facts->queue = io_queue_of(&config->io, worker);
+	facts->numa = port->numa_node;
+	if (config->io.float_lcores)
+		snprintf(facts->cpus, sizeof facts->cpus, "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	else
+		snprintf(facts->cpus, sizeof facts->cpus, "%u", config->io.worker_cpus[worker]);
+	snprintf(facts->device, sizeof facts->device, "%s", port->device);
+	snprintf(facts->driver, sizeof facts->driver, "%s", port->driver);
+	snprintf(facts->interface, sizeof facts->interface, "%s", port->interface[0] ? port->interface : "-");
+	value_mac_print(config->mac, facts->mac, sizeof facts->mac);
+}
+
+static uint32_t
+add_socket(const struct node_config *config, uint32_t port, const char *service, const char *detail,
+    struct facts_socket *socket)
+{
+	const uint8_t *ip = config->ipv4;
+
+	if (port == 0)
+		return 0;
+	snprintf(socket->protocol, sizeof socket->protocol, "udp");
+	snprintf(socket->local, sizeof socket->local, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], port);
+	snprintf(socket->service, sizeof socket->service, "%s", service);
+	snprintf(socket->detail, sizeof socket->detail, "%s", detail);
+	return 1;
+}
+
+uint32_t
+facts_sockets(const struct node_config *config, struct facts_socket sockets[FACTS_SOCKETS_MAX])
+{
+	uint32_t count = 0;
+	char detail[24];
+
+	CHECK(config->io.worker_count <= WORKER_MAX);
+	for (uint32_t i = 0; i < config->io.worker_count; i++) {
+		snprintf(detail, sizeof detail, "worker %u", i);
+		count += add_socket(config, config->serve.native_port + i, "native", detail, &sockets[count]);
+	}
+	count += add_socket(config, config->memcached_port, "memcached", "all workers", &sockets[count]);
+	count += add_socket(config, config->echo_port, "echo", "all workers", &sockets[count]);
+	return count;
+}
+
+static void __attribute__((format(printf, 4, 5)))
+print(char *text, size_t size, size_t *at, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	*at += (size_t)vsnprintf(text + *at, size - *at, format, arguments);
+	va_end(arguments);
+	CHECK(*at < size); /* sizes in facts.h hold the longest */
+}
+
+void
+facts_print_worker(const struct facts_worker *facts, uint32_t worker, char *text, size_t size, size_t *at)
+{
+	print(text, size, at, "worker%u_lcore %u\nworker%u_cpus %s\nworker%u_numa %d\nworker%u_port %u\n", worker,
+	    facts->lcore, worker, facts->cpus, worker, facts->numa, worker, facts->port);
+	print(text, size, at, "worker%u_queue %u\nworker%u_interface %s\nworker%u_device %s\nworker%u_driver %s\n", worker,
+	    facts->queue, worker, facts->interface, worker, facts->device, worker, facts->driver);
+	print(text, size, at, "worker%u_mac %s\n", worker, facts->mac);
+}
+
+void
+facts_print_sockets(const struct node_config *config, char *text, size_t size)
+{
+	struct facts_socket sockets[FACTS_SOCKETS_MAX];
+	uint32_t count = facts_sockets(config, sockets);
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (uint32_t i = 0; i < count; i++)
+		print(text, size, &at, "%s/%s %s %s\n", sockets[i].protocol, sockets[i].local, sockets[i].service,
+		    sockets[i].detail);
+}
