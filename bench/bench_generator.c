@@ -335,7 +335,7 @@ begin(struct generator *g, const uint32_t *keys, uint32_t keys_len, uint16_t ops
 	memset(&g->stats, 0, sizeof g->stats);
 	histogram_init(&g->latencies);
 	if (!template_init(&g->get, &o->link, g->client, OP_GET, ops, o->value_len)
-	    || !template_init(&g->set, &o->link, g->client, OP_SET, ops, o->value_len))
+	    || (o->set_percent && !template_init(&g->set, &o->link, g->client, OP_SET, ops, o->value_len)))
 		fail("so many operations do not fit a frame");
 }
 
