@@ -26,7 +26,7 @@ struct daemon {
 };
 
 /* The ladder up; stop() is the same ladder down, from wherever this got to. */
-static enum status
+static ON_MAIN enum status
 start(struct daemon *d, struct error *error)
 {
 	if (log_open(d->config.node_id, (enum log_level)d->config.log_level, d->config.log_format == LOG_FORMAT_JSON,
@@ -46,7 +46,7 @@ start(struct daemon *d, struct error *error)
 	return d->api ? STATUS_OK : error->status;
 }
 
-static void
+static ON_MAIN void
 stop(struct daemon *d)
 {
 	api_stop(d->api);
@@ -71,7 +71,7 @@ tell_ready(const struct daemon *d)
 	    c->workers == 1 ? "" : "s");
 }
 
-static int
+static ON_MAIN int
 run(struct daemon *d)
 {
 	struct error error;
@@ -111,6 +111,7 @@ main(int argc, char **argv)
 	static struct problems problems;
 	enum config_action action;
 
+	role_main_begin();
 	config_load(&daemon.config, argc, argv, environ, &action, &problems);
 	if (informed(action))
 		return EXIT_STOPPED;

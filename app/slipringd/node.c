@@ -29,7 +29,7 @@ draw_secrets(struct node_config *config)
 	while (config->serve.boot == 0);
 }
 
-static enum status
+static ON_MAIN enum status
 open_ports(struct node *node, struct error *error)
 {
 	struct node_config *config = &node->config;
@@ -94,7 +94,7 @@ compose_facts(struct node *node)
 	node->config.serve.socket_facts = node->socket_facts;
 }
 
-static enum status
+static ON_MAIN enum status
 create_worker(struct node *node, uint32_t i, struct error *error)
 {
 	struct worker_config config = { .idle = node->config.idle, .idle_polls = node->config.idle_polls,
@@ -111,7 +111,7 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	return node->workers[i] ? STATUS_OK : error->status;
 }
 
-static enum status
+static ON_MAIN enum status
 launch_workers(struct node *node, struct error *error)
 {
 	uint32_t count = node->config.io.worker_count;
@@ -129,7 +129,7 @@ launch_workers(struct node *node, struct error *error)
 }
 
 /* The ladder up; node_stop is the same ladder down, from wherever this got to. */
-static enum status
+static ON_MAIN enum status
 start(struct node *node, struct error *error)
 {
 	if (io_start(&node->config.io, error) != STATUS_OK)
@@ -167,7 +167,7 @@ node_start(const struct node_config *config, struct error *error)
 	return NULL;
 }
 
-static void
+static ON_MAIN void
 stop_workers(struct node *node)
 {
 	for (uint32_t i = 0; i < node->launched; i++)

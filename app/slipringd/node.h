@@ -29,9 +29,9 @@ struct node_config {
 struct node;
 
 /* Starts EAL, store, ports and workers; when it returns, the node answers. */
-struct node *node_start(const struct node_config *config, struct error *error) MUST_USE;
+struct node *node_start(const struct node_config *config, struct error *error) MUST_USE ON_MAIN;
 /* Workers finish their round, ports are closed, memory is given back. */
-void node_stop(struct node *node);
+void node_stop(struct node *node) ON_MAIN;
 
 /* Figures; valid until node_stop. */
 const struct node_config *node_config(const struct node *node); /* as it came to be: MAC, secrets drawn */

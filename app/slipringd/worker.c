@@ -26,7 +26,7 @@ return_unexecuted(struct worker *w, struct deferred *slot)
 	CHECK(mailbox_send(w->mailboxes[slot->home], slot));
 }
 
-static void
+static ON_WORKER void
 accept(struct worker *w, struct deferred *slot)
 {
 	struct burst *b = &w->burst;
@@ -44,7 +44,7 @@ accept(struct worker *w, struct deferred *slot)
 }
 
 /* Slots from other workers become datagrams; our own, come home, are freed. */
-static uint32_t
+static ON_WORKER uint32_t
 mailbox_drain(struct worker *w)
 {
 	void *mails[MAILS_MAX];
@@ -73,7 +73,7 @@ settle(struct pkt *pkts, uint32_t n)
 			pkts[i].disposition = PKT_DONE;
 }
 
-static void
+static ON_WORKER void
 transmit(struct worker *w, uint32_t frames)
 {
 	struct spares *spares = &w->burst.spares;
@@ -87,7 +87,7 @@ transmit(struct worker *w, uint32_t frames)
 }
 
 /* One round: each stage takes the whole burst. Returns whether there was work. */
-static bool
+static ON_WORKER bool
 worker_poll(struct worker *w)
 {
 	struct burst *b = &w->burst;
@@ -110,7 +110,7 @@ worker_poll(struct worker *w)
 	return frames + mails > 0;
 }
 
-static void
+static ON_WORKER void
 idle(struct worker *w)
 {
 	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < w->config.idle_polls)
@@ -129,6 +129,7 @@ worker_main(void *argument)
 {
 	struct worker *w = argument;
 
+	role_worker_begin();
 	prctl(PR_SET_TIMERSLACK, 1); /* the default of 50 us would be added to every sleep */
 	reclaim_register();
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {

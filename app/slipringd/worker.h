@@ -50,10 +50,10 @@ struct worker {
 
 /* counters: of all workers, indexed; the worker writes its own. */
 struct worker *worker_create(const struct worker_config *config, struct port *port,
-    struct counters *counters, struct error *error) MUST_USE;
+    struct counters *counters, struct error *error) MUST_USE ON_MAIN;
 /* Tells a worker where to mail; before worker_main starts on any. */
 void worker_connect(struct worker *worker, struct worker *const *workers, uint32_t count);
-void worker_destroy(struct worker *worker);
+void worker_destroy(struct worker *worker) ON_MAIN;
 int worker_main(void *worker); /* returns 0 after worker_stop */
 void worker_stop(struct worker *worker);
 

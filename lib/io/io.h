@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "base/now.h"
+#include "base/roles.h"
 #include "base/pkt.h"
 #include "base/status.h"
 
@@ -55,33 +56,33 @@ uint64_t io_huge_free_bytes(void);
 uint32_t io_memory_mb(const struct io_config *config, uint64_t table_bytes);
 
 /* Starts EAL. Errors say what to run (huge pages, interface, permissions). */
-enum status io_start(const struct io_config *config, struct error *error) MUST_USE;
-void io_stop(void);
+enum status io_start(const struct io_config *config, struct error *error) MUST_USE ON_MAIN;
+void io_stop(void) ON_MAIN;
 
 /* Runs main(argument) on worker i's lcore; io_join waits for its end and returns its result. */
-enum status io_launch(uint32_t worker, int (*main)(void *), void *argument) MUST_USE;
-int io_join(uint32_t worker);
+enum status io_launch(uint32_t worker, int (*main)(void *), void *argument) MUST_USE ON_MAIN;
+int io_join(uint32_t worker) ON_MAIN;
 
 /* Opens worker i's port, starts it; mac is filled with the port's address. */
 struct port *port_open(const struct io_config *config, uint32_t worker, uint8_t mac[6],
-    struct error *error) MUST_USE;
-void port_close(struct port *port);
+    struct error *error) MUST_USE ON_MAIN;
+void port_close(struct port *port) ON_MAIN;
 
 /* At most n <= BURST_MAX received frames, contiguous, PKT_PENDING. */
-uint32_t port_rx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counters);
+uint32_t port_rx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counters) ON_WORKER;
 /* Sends PKT_SEND, frees the rest; all n are consumed. A chain the port cannot send is refused. */
-void port_tx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counters);
+void port_tx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counters) ON_WORKER;
 /* Refills spares: used ones are replaced by fresh packets; size shrinks when the pool is empty. */
-void port_refill(struct port *port, struct spares *spares);
+void port_refill(struct port *port, struct spares *spares) ON_WORKER;
 /* Frees all spares that are left. */
-void port_release(struct port *port, struct spares *spares);
+void port_release(struct port *port, struct spares *spares) ON_WORKER;
 
 /*
  * Appends tail's buffer to head's frame (zero-copy of large values). False, and
  * nothing changed, on a port that cannot send chains: MULTI_SEGS missing or
  * external_tx off in the profile.
  */
-bool port_chain(const struct port *port, struct pkt *head, struct pkt *tail);
+bool port_chain(const struct port *port, struct pkt *head, struct pkt *tail) ON_WORKER;
 
 struct port_info {
 	char device[64], driver[32], interface[64];
@@ -98,14 +99,14 @@ struct mailbox *mailbox_create(const char *name, uint32_t size, struct error *er
 void mailbox_destroy(struct mailbox *mailbox);
 bool mailbox_send(struct mailbox *mailbox, void *mail); /* false: full; wakes a sleeper */
 void mailbox_kick(struct mailbox *mailbox);              /* wakes a sleeper without mail */
-uint32_t mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n);
+uint32_t mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n) ON_WORKER;
 
 /*
  * Sleeps until the port has a frame, the mailbox has mail, or timeout_ms passed.
  * Sleeper: set flag, full fence, look at every ring again, poll(2). Producer:
  * enqueue, full fence, read flag, kick the eventfd.
  */
-void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms);
+void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms) ON_WORKER;
 
 /* Clock: TSC-based, refreshed once a poll. */
 uint64_t io_cycles(void);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "base/now.h"
+#include "base/roles.h"
 #include "base/pkt.h"
 
 enum { NET_PORTS_MAX = 2 * WORKER_MAX + 4 };
@@ -45,12 +46,12 @@ void net_init(struct net *net, const struct net_config *config, struct counters 
  * (PKT_SEND), UDP for a known port becomes a datagram (PKT_PENDING), anything
  * else is a named drop. Returns datagrams filled (<= n <= BURST_MAX).
  */
-uint32_t net_input(struct net *net, struct pkt *pkts, uint32_t n, struct datagram *datagrams);
+uint32_t net_input(struct net *net, struct pkt *pkts, uint32_t n, struct datagram *datagrams) ON_WORKER;
 
 /* Writes Ethernet, IPv4 and UDP headers before each payload; every reply's pkt becomes PKT_SEND. */
-void net_output(struct net *net, const struct reply *replies, uint32_t n);
+void net_output(struct net *net, const struct reply *replies, uint32_t n) ON_WORKER;
 
 /* Answers echo-service datagrams with their own bytes; others are left. Returns replies appended. */
-uint32_t net_echo(const struct datagram *datagrams, uint32_t n, struct reply *replies);
+uint32_t net_echo(const struct datagram *datagrams, uint32_t n, struct reply *replies) ON_WORKER;
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "serve/write.h"
 
-static void
+static ON_WORKER void
 begin(struct serve *serve, const struct now *now, const struct frame *frame,
     const struct request *request, struct response *response)
 {
@@ -26,7 +26,7 @@ begin(struct serve *serve, const struct now *now, const struct frame *frame,
 	response->number = upload_handle(&serve->uploads, upload);
 }
 
-static void
+static ON_WORKER void
 commit(struct serve *serve, const struct now *now, const struct request *request,
     struct upload *upload, struct response *response)
 {
@@ -51,7 +51,7 @@ commit(struct serve *serve, const struct now *now, const struct request *request
 }
 
 /* CHUNK, COMMIT and ABORT. */
-static void
+static ON_WORKER void
 go_on(struct serve *serve, const struct now *now, const struct frame *frame,
     const struct request *request, struct response *response)
 {
@@ -69,7 +69,7 @@ go_on(struct serve *serve, const struct now *now, const struct frame *frame,
 	}
 }
 
-static void
+static ON_WORKER void
 execute(struct serve *serve, const struct now *now, const struct frame *frame,
     const struct request *request, struct response *response)
 {
@@ -82,7 +82,7 @@ execute(struct serve *serve, const struct now *now, const struct frame *frame,
 }
 
 /* The answer again; a GAT's value as it is now. */
-static void
+static ON_WORKER void
 replay(struct serve *serve, const struct now *now, const struct request *request,
     const struct once_result *result, struct response *response)
 {
@@ -110,7 +110,7 @@ is_final(enum op_status status)
 	return status != OP_STATUS_BUSY && status != OP_STATUS_UPLOAD_INCOMPLETE;
 }
 
-static void
+static ON_WORKER void
 execute_once(struct serve *serve, const struct now *now, const struct frame *frame,
     const struct request *request, struct response *response)
 {

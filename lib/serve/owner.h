@@ -12,6 +12,6 @@
 
 /* op_is_write(request->op), and its slot is this worker's. Fills the response. */
 void owner_execute(struct serve *serve, const struct now *now, const struct frame *frame,
-    const struct request *request, struct response *response);
+    const struct request *request, struct response *response) ON_WORKER;
 
 #endif

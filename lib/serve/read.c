@@ -1,6 +1,6 @@
 #include "serve/read.h"
 
-static void
+static ON_WORKER void
 read_range(struct read_tally *tally, const struct request *request, const struct item *item,
     struct response *response)
 {

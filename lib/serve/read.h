@@ -16,7 +16,7 @@ struct read_tally {
 };
 
 /* GET without RANGE or NO_VALUE: the path that must stay short. */
-static inline void
+static inline ON_WORKER void
 read_get(struct read_tally *tally, const struct item *item, struct response *response)
 {
 	tally->gets++;
@@ -37,6 +37,6 @@ read_get(struct read_tally *tally, const struct item *item, struct response *res
  * that names version 0 takes any version: the first read of a value of unknown length.
  */
 void read_other(struct read_tally *tally, const struct request *request, const struct item *item,
-    struct response *response);
+    struct response *response) ON_WORKER;
 
 #endif

@@ -59,6 +59,7 @@ no_serve:
 void
 serve_destroy(struct serve *serve)
 {
+	role_worker_begin(); /* the worker has stopped: main is the owner now */
 	uploads_deinit(&serve->uploads);
 	once_destroy(serve->once);
 	defer_deinit(&serve->defer);

@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "base/deferred.h"
 #include "base/now.h"
+#include "base/roles.h"
 #include "base/pkt.h"
 #include "base/status.h"
 #include "proto/request.h"
@@ -46,8 +47,8 @@ struct serve_config {
 	const char *worker_facts, *socket_facts;      /* more lines of STATS' groups "workers" and "sockets"; NULL: none */
 };
 
-struct serve *serve_create(const struct serve_config *config, struct error *error) MUST_USE;
-void serve_destroy(struct serve *serve);
+struct serve *serve_create(const struct serve_config *config, struct error *error) MUST_USE ON_MAIN;
+void serve_destroy(struct serve *serve) ON_MAIN;
 
 /* One burst's way through serve; arrays are the caller's, sized BURST_MAX and BURST_REQUESTS_MAX. */
 struct burst {
@@ -69,27 +70,27 @@ struct burst {
  * Makes the datagram by which a slot from the mailbox joins the burst: `spare` is
  * a fresh packet to answer in place (one of burst->spares, taken by the caller).
  */
-void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *datagram);
+void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *datagram) ON_WORKER;
 
 /*
  * Starts a burst: of *burst the caller has set now, datagrams, spares and the
  * arrays; frames, requests, replies and outbox start empty here. Parses every
  * datagram into frames and requests; drops and refuses what cannot be.
  */
-void serve_parse(struct serve *serve, struct burst *burst);
+void serve_parse(struct serve *serve, struct burst *burst) ON_WORKER;
 /* Executes the burst's requests in order, one response each; fills the outbox. */
-void serve_run(struct serve *serve, struct burst *burst);
+void serve_run(struct serve *serve, struct burst *burst) ON_WORKER;
 /*
  * Composes replies: in place, in spares, or into a travelling slot. Decides every
  * datagram's pkt that no reply uses (PKT_DONE). Slots that go on to another
  * worker, or home because they are done, join the outbox; a slot of this worker
  * that came home by itself is released at once.
  */
-void serve_compose(struct serve *serve, struct burst *burst);
+void serve_compose(struct serve *serve, struct burst *burst) ON_WORKER;
 
 /* A slot of this worker came home (slot->done): it is free again. */
-void serve_release(struct serve *serve, struct deferred *slot);
+void serve_release(struct serve *serve, struct deferred *slot) ON_WORKER;
 /* Background: uploads that timed out, shard_tick. */
-void serve_tick(struct serve *serve, const struct now *now, uint32_t steps);
+void serve_tick(struct serve *serve, const struct now *now, uint32_t steps) ON_WORKER;
 
 #endif

@@ -56,7 +56,7 @@ prepare(struct run *run, struct request *request)
 	return request->op == OP_GET || request->op == OP_META;
 }
 
-static void
+static ON_WORKER void
 look_up(struct run *run, struct request *requests, uint32_t n, struct batch *batch)
 {
 	uint64_t expired = 0, gets = 0;
@@ -80,7 +80,7 @@ look_up(struct run *run, struct request *requests, uint32_t n, struct batch *bat
 	run->tally.expired += (uint64_t)__builtin_popcountll(expired & gets);
 }
 
-static const struct item *
+static ON_WORKER const struct item *
 find_one(struct run *run, const struct request *request)
 {
 	struct lookup lookup = { request->key, request->digest, serve_owner(run->serve, request->slot) };
@@ -141,7 +141,7 @@ hand_over(struct run *run, struct request *request, uint32_t place, struct respo
 		respond(response, OP_STATUS_BUSY);
 }
 
-static void
+static ON_WORKER void
 run_write(struct run *run, struct request *request, uint32_t place, struct response *response)
 {
 	struct serve *serve = run->serve;
@@ -158,7 +158,7 @@ run_write(struct run *run, struct request *request, uint32_t place, struct respo
 }
 
 /* A slot from the wire was trusted; before saying that there is no such key, look where it belongs. */
-static const struct item *
+static ON_WORKER const struct item *
 find_by_key(struct run *run, struct request *request)
 {
 	uint16_t slot = slot_of_key(request->key);
@@ -171,7 +171,7 @@ find_by_key(struct run *run, struct request *request)
 }
 
 /* The rare turns of a read. False: it was mailed. */
-static bool
+static ON_WORKER bool
 read_again(struct run *run, struct request *request, const struct item **item)
 {
 	if ((run->mailed & bit_of(request->digest)) && run->frame->service == SERVICE_NATIVE) {
@@ -187,7 +187,7 @@ read_again(struct run *run, struct request *request, const struct item **item)
 	return true;
 }
 
-static void
+static ON_WORKER void
 run_read(struct run *run, struct request *request, const struct item *item, struct response *response)
 {
 	if (__builtin_expect(!item || (run->written | run->mailed) != 0, 0) &&
@@ -199,7 +199,7 @@ run_read(struct run *run, struct request *request, const struct item *item, stru
 		read_other(&run->tally, request, item, response);
 }
 
-static void
+static ON_WORKER void
 run_other(struct run *run, struct request *request, uint32_t place, struct response *response)
 {
 	switch (request->op) {
@@ -244,7 +244,7 @@ next_frame(struct run *run, uint32_t place)
 	run->targets = 0;
 }
 
-static void
+static ON_WORKER void
 run_batch(struct run *run, uint32_t first, uint32_t n)
 {
 	struct request *requests = run->burst->requests + first;

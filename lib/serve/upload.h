@@ -54,7 +54,7 @@ struct uploads {
 
 void uploads_init(struct uploads *uploads, struct shard *shard, uint8_t owner, uint32_t generation);
 /* Gives up all uploads. */
-void uploads_deinit(struct uploads *uploads);
+void uploads_deinit(struct uploads *uploads) ON_WORKER;
 
 /* The upload that a BEGIN of (client, sequence) has begun before, or NULL. */
 struct upload *upload_begun(struct uploads *uploads, uint64_t client, uint64_t sequence);
@@ -77,6 +77,6 @@ bool upload_is_whole(const struct upload *upload);
 struct item *upload_end(struct uploads *uploads, struct upload *upload);
 
 /* Gives up what has been silent too long. */
-void uploads_tick(struct uploads *uploads, const struct now *now);
+void uploads_tick(struct uploads *uploads, const struct now *now) ON_WORKER;
 
 #endif

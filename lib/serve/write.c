@@ -64,13 +64,13 @@ value_room(struct item *item)
 	return item->bytes + item->key_len;
 }
 
-static struct item *
+static ON_WORKER struct item *
 find(struct serve *serve, const struct now *now, const struct request *request)
 {
 	return shard_find(serve->shard, now, request->key, request->digest);
 }
 
-static void
+static ON_WORKER void
 set(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
 	struct item *item;
@@ -94,7 +94,7 @@ set(struct serve *serve, const struct now *now, const struct request *request, s
 	write_publish(serve, now, item, request->digest, response);
 }
 
-static void
+static ON_WORKER void
 delete(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
 	struct item *item = find(serve, now, request);
@@ -113,7 +113,7 @@ delete(struct serve *serve, const struct now *now, const struct request *request
 }
 
 /* A new item like `old` but with room for value_len bytes, which the caller fills. */
-static struct item *
+static ON_WORKER struct item *
 take_like(struct serve *serve, const struct now *now, const struct item *old, uint32_t value_len,
     struct response *response)
 {
@@ -126,7 +126,7 @@ take_like(struct serve *serve, const struct now *now, const struct item *old, ui
 	return item;
 }
 
-static void
+static ON_WORKER void
 touch(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
 	struct item *old = find(serve, now, request), *item;
@@ -159,7 +159,7 @@ touch(struct serve *serve, const struct now *now, const struct request *request,
 }
 
 /* INCR or DECR of a missing key that is to be created. */
-static void
+static ON_WORKER void
 create_number(struct serve *serve, const struct now *now, const struct request *request,
     struct response *response)
 {
@@ -185,7 +185,7 @@ counted(const struct request *request, uint64_t number)
 	return number > request->delta ? number - request->delta : 0;
 }
 
-static void
+static ON_WORKER void
 put_number(struct serve *serve, const struct now *now, const struct request *request,
     const struct item *old, uint64_t number, struct response *response)
 {
@@ -204,7 +204,7 @@ put_number(struct serve *serve, const struct now *now, const struct request *req
 	response->number = number;
 }
 
-static void
+static ON_WORKER void
 count(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
 	struct item *old = find(serve, now, request);
@@ -227,7 +227,7 @@ count(struct serve *serve, const struct now *now, const struct request *request,
 	}
 }
 
-static void
+static ON_WORKER void
 join(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
 	struct item *old = find(serve, now, request), *item;

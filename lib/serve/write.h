@@ -15,17 +15,17 @@
 
 /* Executes one write; fills the response. */
 void write_execute(struct serve *serve, const struct now *now, const struct request *request,
-    struct response *response);
+    struct response *response) ON_WORKER;
 
 /* What ADD, REPLACE and CAS of a request say about the present item (NULL: none); counts. */
 enum op_status write_allowed(struct serve *serve, const struct request *request, const struct item *present);
 
 /* Takes an item, or says in the response why not. */
 struct item *write_take(struct serve *serve, const struct now *now, struct view key, uint32_t value_len,
-    struct response *response);
+    struct response *response) ON_WORKER;
 
 /* Publishes an item whose value and fields are set; answers with it. */
 void write_publish(struct serve *serve, const struct now *now, struct item *item, uint64_t digest,
-    struct response *response);
+    struct response *response) ON_WORKER;
 
 #endif

@@ -12,16 +12,17 @@
 
 #include <stdint.h>
 
+#include "base/roles.h"
 #include "base/status.h"
 
-enum status reclaim_start(struct error *error) MUST_USE; /* main thread: starts "grace" */
-void reclaim_stop(void);                                /* main thread: joins it */
+enum status reclaim_start(struct error *error) MUST_USE ON_MAIN; /* main thread: starts "grace" */
+void reclaim_stop(void) ON_MAIN;                                /* main thread: joins it */
 
-void reclaim_register(void);   /* this thread becomes a reader */
-void reclaim_unregister(void);
-void reclaim_quiescent(void);  /* this reader holds nothing: once a poll */
-void reclaim_offline(void);    /* before a wait */
-void reclaim_online(void);     /* after it */
+void reclaim_register(void) ON_WORKER;   /* this thread becomes a reader */
+void reclaim_unregister(void) ON_WORKER;
+void reclaim_quiescent(void) ON_WORKER;  /* this reader holds nothing: once a poll */
+void reclaim_offline(void) ON_WORKER;    /* before a wait */
+void reclaim_online(void) ON_WORKER;     /* after it */
 
 /*
  * Stamp for what was unlinked before this call: it may be freed once

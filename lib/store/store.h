@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "base/now.h"
+#include "base/roles.h"
 #include "base/status.h"
 #include "store/item.h"
 
@@ -38,9 +39,9 @@ enum store_result {
 };
 
 /* Creates all shards, or NULL with *error. Main thread, after EAL start. */
-struct store *store_create(const struct store_config *config, struct error *error) MUST_USE;
+struct store *store_create(const struct store_config *config, struct error *error) MUST_USE ON_MAIN;
 /* No reader or owner may be left. */
-void store_destroy(struct store *store);
+void store_destroy(struct store *store) ON_MAIN;
 struct shard *store_shard(struct store *store, uint32_t index);
 uint32_t store_shard_count(const struct store *store);
 
@@ -63,25 +64,25 @@ struct lookup {
  * flushed) or NULL; *expired gets bit i when a miss was an expired item.
  */
 void store_find(const struct store *store, const struct now *now, const struct lookup *lookups,
-    uint32_t n, const struct item **items, uint64_t *expired);
+    uint32_t n, const struct item **items, uint64_t *expired) ON_WORKER;
 
 /* Reader. Counts a read for eviction: one relaxed store below saturation, else nothing. */
-void item_read(const struct item *item);
+void item_read(const struct item *item) ON_WORKER;
 
 /* Any thread: everything stored before wall_ms is gone from then on. */
 void store_flush(struct store *store, uint64_t wall_ms);
 
 /* Owner. The live item of a key, or NULL. */
-struct item *shard_find(struct shard *shard, const struct now *now, struct view key, uint64_t digest);
+struct item *shard_find(struct shard *shard, const struct now *now, struct view key, uint64_t digest) ON_WORKER;
 
 /*
  * Owner. Takes memory for an unpublished item with key copied in, evicting
  * (expired first) while over budget. The caller fills value, flags and expiry.
  */
 enum store_result shard_take(struct shard *shard, const struct now *now, struct view key,
-    uint32_t value_len, struct item **item) MUST_USE;
+    uint32_t value_len, struct item **item) MUST_USE ON_WORKER;
 /* Owner. Gives an unpublished item back. */
-void shard_give(struct shard *shard, struct item *item);
+void shard_give(struct shard *shard, struct item *item) ON_WORKER;
 
 /*
  * Owner. Publishes an item under its key, replacing and retiring the present one, with a
@@ -89,16 +90,16 @@ void shard_give(struct shard *shard, struct item *item);
  * Fails only with STORE_NO_MEMORY; the item is then given back.
  */
 enum store_result shard_publish(struct shard *shard, const struct now *now, struct item *item,
-    uint64_t digest) MUST_USE;
+    uint64_t digest) MUST_USE ON_WORKER;
 
 /* Owner. Removes and retires a published item found by shard_find. */
-void shard_remove(struct shard *shard, struct item *item, uint64_t digest);
+void shard_remove(struct shard *shard, struct item *item, uint64_t digest) ON_WORKER;
 
 /*
  * Owner. Background work bounded by `steps`: frees what the grace period let
  * go, sweeps expired items. Call once a poll with a small budget, more when idle.
  */
-void shard_tick(struct shard *shard, const struct now *now, uint32_t steps);
+void shard_tick(struct shard *shard, const struct now *now, uint32_t steps) ON_WORKER;
 
 /* Any thread; figures are relaxed snapshots. */
 struct shard_stats {
