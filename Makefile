@@ -78,7 +78,7 @@ stop: ## end what `make run` started
 
 # --- tests --------------------------------------------------------------------------
 
-SUITES := all check dpdk asan race system
+SUITES := all check dpdk differential asan race system
 CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
@@ -101,6 +101,9 @@ unit: $(UNIT) ## unit tests
 
 dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
 	@scripts/run-tests $(DPDK_TESTS)
+
+differential: $(DIFFERENTIAL) ## replies compared with memcached's, byte for byte
+	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/differential
 
 asan: ## unit and DPDK tests under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory FLAVOUR=asan unit
@@ -158,5 +161,5 @@ bench-programs: all $(BENCHES)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run stop check test unit dpdk asan race fuzz fuzz-run system pure roles cover \
+.PHONY: help all run stop check test unit dpdk differential asan race fuzz fuzz-run system pure roles cover \
   profile drills drills-pci fmt clean

@@ -59,6 +59,7 @@ CORE_LIBS := -lsodium -lxxhash -lpthread -lm
 # tests/dpdk and bench link the real leaves, io and DPDK.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 DPDK_TESTS := $(patsubst tests/dpdk/%.c,$(BUILD)/tests/dpdk/%,$(wildcard tests/dpdk/test_*.c))
+DIFFERENTIAL := $(patsubst tests/differential/%.c,$(BUILD)/tests/differential/%,$(wildcard tests/differential/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/bench_*.c))
 
@@ -69,6 +70,12 @@ $(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBCLI
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) -lcmocka -lyaml -lmicrohttpd -ljansson $(CORE_LIBS)
+
+# Programs that a test beside them compares with the real thing.
+$(DIFFERENTIAL): $(BUILD)/tests/differential/%: $(BUILD)/obj/tests/differential/%.o $(LIBCORE) $(LIBMODEL)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) $(CORE_LIBS)
 
 $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
