@@ -34,6 +34,12 @@ const struct command commands[] = {
 	{ "workers", command_workers, 0, 0, false, "", "", "List the workers: lcore, port, queue, load", "" },
 	{ "sockets", command_sockets, 0, 0, false, "", "", "List what listens on the node's NIC",
 	  "The node takes frames from its NIC past the kernel, so ss(8) cannot know." },
+	{ "bench", command_bench, 0, 0, false, "qdnvbgoPNS", "", "Measure latency and throughput from here",
+	  "Stores --keys values, then measures: a closed loop of one operation at a time, a\n"
+	  "closed loop of --batch in flight, and an open loop, whose operations start at Poisson\n"
+	  "times and whose latency counts from the time intended, so that a stall shows. With\n"
+	  "--pcap no node is needed: the file holds request frames of --batch operations (at\n"
+	  "most as many as fit) for packet generators, to be addressed by them." },
 	{ "help", command_help, 0, 1, true, "", "[COMMAND]", "Explain a command", "" },
 	{ 0 },
 };

@@ -34,7 +34,7 @@ static const struct {
 	{ 'v', "value-size", "BYTES", "bytes a value; default 64" },
 	{ 'b', "batch", "N", "operations in flight in the batched measurement; default 64" },
 	{ 'g', "reads", "PERCENT", "share of gets, the rest are sets; default 90" },
-	{ 'o', "rate", "N", "open loop: N operations a second at Poisson times; default: half the closed loop's" },
+	{ 'o', "rate", "N", "open loop: N operations a second at Poisson times; default: what one at a time reached" },
 	{ 'P', "pcap", "FILE", "write request frames for packet generators instead of measuring" },
 	{ 'N', "frames", "N", "frames in the pcap; default 10000" },
 	{ 'S', "seed", "N", "of keys and times; default 1" },
@@ -193,11 +193,15 @@ accepted(const struct cli *cli, int letter)
 	return strchr(command->options, letter) || (!command->offline && strchr(OPTIONS_NODE, letter));
 }
 
-/* getopt's tables, made of ours; `+` ends options at the first argument, `:` leaves complaints to us. */
+/*
+ * getopt's tables, made of ours. `+` ends the general options at the command's
+ * name; behind it options and arguments may mix. `:` leaves complaints to us.
+ */
 static void
-fill_getopt(struct option *longs, char *shorts)
+fill_getopt(const struct cli *cli, struct option *longs, char *shorts)
 {
-	*shorts++ = '+';
+	if (!cli->command)
+		*shorts++ = '+';
 	*shorts++ = ':';
 	for (int i = 0; i < SPEC_COUNT; i++) {
 		longs[i] = (struct option){ specs[i].name, specs[i].argument ? required_argument : no_argument, NULL,
@@ -226,12 +230,12 @@ options_parse(struct cli *cli, int argc, char **argv)
 	char shorts[2 * SPEC_COUNT + 3];
 	int letter;
 
-	fill_getopt(longs, shorts);
+	fill_getopt(cli, longs, shorts);
 	optind = 0; /* getopt starts afresh: general options come before the command, too */
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		if (letter == '?')
-			return refuse(cli, argv[optind - 1], "no such option");
+			return refuse(cli, argv[optind - 1], "no such option (arguments that start with - go behind --)");
 		if (letter == ':')
 			return refuse(cli, argv[optind - 1], "needs an argument");
 		if (!accepted(cli, letter))

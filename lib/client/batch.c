@@ -34,7 +34,8 @@ handle_run(struct slipring *handle, const struct completion *completion)
 {
 	const struct native_result *from = &completion->result;
 	bool reads = from->op == OP_GET || from->op == OP_GAT;
-	const struct slipring_result result = { .status = completion->status, .value = from->value.data,
+	bool valued = reads || from->op == OP_STATS || from->op == OP_TOPOLOGY;
+	const struct slipring_result result = { .status = completion->status, .value = valued ? from->value.data : NULL,
 		.value_len = from->value.len, .total_len = from->total_len, .version = from->version,
 		.ttl_ms = from->ttl_ms, .number = from->number, .flags = from->client_flags };
 
