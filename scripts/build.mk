@@ -15,7 +15,7 @@ LIBMODEL := $(BUILD)/libmodel.a
 LIBIO := $(BUILD)/libio.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests and fuzzers link them.
-PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body facts
+PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body facts nic preflight
 LIBPLAIN := $(BUILD)/libplain.a
 $(LIBPLAIN): $(call obj,$(PLAIN:%=app/slipringd/%.c))
 
@@ -37,7 +37,7 @@ $(BUILD)/obj/%.o: %.c
 # Folders that see DPDK's headers.
 CFLAGS_lib_io = $(DPDK_CFLAGS)
 CFLAGS_lib_store = $(DPDK_CFLAGS)
-CFLAGS_tests_unit = -I. -Wno-missing-prototypes
+CFLAGS_tests_unit = -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Wno-missing-prototypes
 CFLAGS_tests_model = -I.
 CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.

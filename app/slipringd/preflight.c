@@ -69,6 +69,16 @@ make_run_dir(const struct config *config, struct error *error)
 	return error_set(error, STATUS_IO, "run_dir %s cannot be made: %s", config->run_dir, strerror(errno));
 }
 
+/* Two nodes of one name would also share the notes in run_dir. */
+static enum status
+check_control_socket(const struct config *config, struct error *error)
+{
+	if (!usocket_is_listening(config->control_socket))
+		return STATUS_OK;
+	return error_set(error, STATUS_UNAVAILABLE, "a node answers on %s already: stop it, or give this one another "
+	    "node_id", config->control_socket);
+}
+
 /* --- locks ------------------------------------------------------------------- */
 
 static socklen_t
@@ -367,6 +377,7 @@ preflight_run(struct preflight *preflight, const struct config *config, const st
 		return error_set(error, STATUS_INVALID, "no interface is given, and profile %s needs one: interfaces: [...] "
 		    "in the configuration, or --interfaces NAME", profile->name);
 	if (check_rights(profile, error) == STATUS_OK && make_run_dir(config, error) == STATUS_OK &&
+	    check_control_socket(config, error) == STATUS_OK &&
 	    check_interfaces(preflight, config, profile, error) == STATUS_OK)
 		return STATUS_OK;
 	preflight_release(preflight);
