@@ -263,26 +263,17 @@ parse_ops(struct frame *frame, const struct now *now, struct request *requests, 
 	return NATIVE_OK;
 }
 
-enum native_verdict
-native_parse(struct datagram *datagram, const struct now *now, struct frame *frame,
-    struct request *requests, uint32_t size)
+/* Every frame but a plain one. Kept out of line, so that a plain one saves no registers for it. */
+static __attribute__((noinline)) enum native_verdict
+parse_general(struct frame *frame, const struct now *now, struct request *requests, uint32_t size)
 {
-	const uint8_t *payload = datagram->payload;
-	enum native_verdict verdict;
+	const struct datagram *datagram = frame->datagram;
+	enum native_verdict verdict = judge_header(datagram->payload, datagram->payload_len);
 
-	start_frame(frame, datagram);
-	if (__builtin_expect(is_plain_frame(payload, datagram->payload_len) && !datagram->deferred, 1)) {
-		read_identity(frame, payload);
-		read_plain_get(payload + NATIVE_HEADER_LEN, 0, requests);
-		frame->count = 1;
-		frame->verdict = NATIVE_OK;
-		return NATIVE_OK;
-	}
-	verdict = judge_header(payload, datagram->payload_len);
 	if (verdict != NATIVE_FOREIGN)
-		read_identity(frame, payload);
+		read_identity(frame, datagram->payload);
 	if (verdict == NATIVE_OK) {
-		frame->authenticated = payload[3] & NATIVE_FLAG_AUTH;
+		frame->authenticated = datagram->payload[3] & NATIVE_FLAG_AUTH;
 		verdict = parse_ops(frame, now, requests, size);
 	}
 	/* A frame too short for its own tag gets no tagged answer: it would be the longer one. */
@@ -290,4 +281,20 @@ native_parse(struct datagram *datagram, const struct now *now, struct frame *fra
 		frame->authenticated = false;
 	frame->verdict = (uint8_t)verdict;
 	return verdict;
+}
+
+enum native_verdict
+native_parse(struct datagram *datagram, const struct now *now, struct frame *frame,
+    struct request *requests, uint32_t size)
+{
+	const uint8_t *payload = datagram->payload;
+
+	start_frame(frame, datagram);
+	if (__builtin_expect(!is_plain_frame(payload, datagram->payload_len) || datagram->deferred, 0))
+		return parse_general(frame, now, requests, size);
+	read_identity(frame, payload);
+	read_plain_get(payload + NATIVE_HEADER_LEN, 0, requests);
+	frame->count = 1;
+	frame->verdict = NATIVE_OK;
+	return NATIVE_OK;
 }
