@@ -102,7 +102,8 @@ void mailbox_kick(struct mailbox *mailbox);              /* wakes a sleeper with
 uint32_t mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n) ON_WORKER;
 
 /*
- * Sleeps until the port has a frame, the mailbox has mail, or timeout_ms passed.
+ * Sleeps until the port has a frame, the mailbox has mail, or timeout_ms passed;
+ * without a port (NULL), until one of the latter two.
  * Sleeper: set flag, full fence, look at every ring again, poll(2). Producer:
  * enqueue, full fence, read flag, kick the eventfd.
  */

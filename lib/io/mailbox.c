@@ -78,15 +78,16 @@ mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n)
 enum { BLIND_WAIT_US = 50 };
 
 static void
-sleep_on(int fd, int event, int timeout_ms)
+sleep_on(const struct port *port, int event, int timeout_ms)
 {
+	int fd = port ? port->fd : -1;
 	struct pollfd fds[2] = { { event, POLLIN, 0 }, { fd, POLLIN, 0 } };
 	/* A device without a socket cannot wake us: look again soon. */
 	struct timespec blind = { 0, BLIND_WAIT_US * 1000 };
 	struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000l };
 	uint64_t count;
 
-	ppoll(fds, fd >= 0 ? 2 : 1, fd >= 0 ? &timeout : &blind, NULL);
+	ppoll(fds, fd >= 0 ? 2 : 1, port && fd < 0 ? &blind : &timeout, NULL);
 	if (fds[0].revents & POLLIN) {
 		ssize_t got = read(event, &count, sizeof count);
 
@@ -102,6 +103,6 @@ io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms)
 	 * this look sees the flag and kicks. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (rte_ring_empty(mailbox->ring))
-		sleep_on(port->fd, mailbox->event, timeout_ms);
+		sleep_on(port, mailbox->event, timeout_ms);
 	atomic_store_explicit(&mailbox->sleeping, false, memory_order_relaxed);
 }
