@@ -109,8 +109,12 @@ asan: ## unit and DPDK tests under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory FLAVOUR=asan unit
 	@$(MAKE) --no-print-directory FLAVOUR=asan dpdk
 
-race: ## unit tests under the thread sanitizer
+race: ## workers on threads of their own, and unit tests, under the thread sanitizer
+	@$(MAKE) --no-print-directory FLAVOUR=tsan race-run
 	@$(MAKE) --no-print-directory FLAVOUR=tsan unit
+
+race-run: $(RACE)
+	@scripts/run-tests $(RACE)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)
@@ -161,5 +165,5 @@ bench-programs: all $(BENCHES)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run stop check test unit dpdk differential asan race fuzz fuzz-run system pure roles cover \
+.PHONY: help all run stop check test unit dpdk differential asan race race-run fuzz fuzz-run system pure roles cover \
   profile drills drills-pci fmt clean

@@ -38,6 +38,7 @@ $(BUILD)/obj/%.o: %.c
 CFLAGS_lib_io = $(DPDK_CFLAGS)
 CFLAGS_lib_store = $(DPDK_CFLAGS)
 CFLAGS_tests_unit = -I. -Iapp -Wno-missing-prototypes
+CFLAGS_tests_race = -I. -Wno-missing-prototypes
 CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Wno-missing-prototypes
 CFLAGS_tests_model = -I.
 CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.
@@ -58,6 +59,7 @@ CORE_LIBS := -lsodium -lxxhash -lpthread -lm
 # Programs. tests/unit and tests/fuzz link the pure core with the model leaves and no DPDK;
 # tests/dpdk and bench link the real leaves, io and DPDK.
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+RACE := $(patsubst tests/race/%.c,$(BUILD)/tests/race/%,$(wildcard tests/race/test_*.c))
 DPDK_TESTS := $(patsubst tests/dpdk/%.c,$(BUILD)/tests/dpdk/%,$(wildcard tests/dpdk/test_*.c))
 DIFFERENTIAL := $(patsubst tests/differential/%.c,$(BUILD)/tests/differential/%,$(wildcard tests/differential/*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -76,6 +78,11 @@ $(DIFFERENTIAL): $(BUILD)/tests/differential/%: $(BUILD)/obj/tests/differential/
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) $(CORE_LIBS)
+
+$(RACE): $(BUILD)/tests/race/%: $(BUILD)/obj/tests/race/%.o $(LIBCORE) $(LIBMODEL)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(CORE_LIBS)
 
 $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
