@@ -26,7 +26,12 @@
 #include "base/endpoint.h"
 #include "base/limits.h"
 
-enum { DEFERRED_REPLY_MAX = 2048 };
+/*
+ * Room for what a memcached frame was answered before it travels. With 2 KiB two
+ * gets of 900 B before a write of another worker's key did not fit; slots are taken
+ * last in, first out, so that only the few in use at once have their pages touched.
+ */
+enum { DEFERRED_REPLY_MAX = 16384 };
 
 struct deferred {
 	struct deferred *next_free; /* home's free list */

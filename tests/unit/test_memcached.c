@@ -528,7 +528,7 @@ a_travelling_reply_keeps_the_order_of_its_commands(void **state)
 static void
 a_travelling_reply_too_long_for_its_slot_fails_that_command_only(void **state)
 {
-	static char value[2000];
+	static char value[DEFERRED_REPLY_MAX];
 
 	(void)state;
 	memset(value, 'v', sizeof value - 1);
