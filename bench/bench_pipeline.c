@@ -38,7 +38,7 @@ struct options {
 	uint16_t value_len, ops;
 	enum op op;
 	double theta;
-	bool huge;
+	bool huge, checksums;
 };
 
 struct pipeline {
@@ -95,6 +95,8 @@ receive(struct pipeline *p, const struct template *t, const uint32_t *trace, uin
 		p->pkts[i].len = t->len;
 		memcpy(p->keys[i], trace + i * t->ops, t->ops * sizeof *trace);
 		template_write(t, p->pkts[i].data, p->sequence, p->cookie, p->keys[i], p->slots);
+		if (p->options.checksums)
+			frame_checksum(p->pkts[i].data, t->len);
 		p->sequence += t->ops;
 	}
 	for (uint32_t i = 0; i < p->burst.spares.used; i++)
@@ -244,7 +246,8 @@ static void
 start_net(struct pipeline *p)
 {
 	struct net_config config = { .mac = { 2, 0, 0, 0, 0, 1 }, .ipv4 = { 10, 9, 0, 1 },
-		.tx_checksum_offload = true, .port_count = 1 };
+		.verify_checksums = p->options.checksums, .tx_checksum_offload = !p->options.checksums,
+		.port_count = 1 };
 
 	config.ports[0].port = 7411;
 	config.ports[0].service = SERVICE_NATIVE;
@@ -298,9 +301,10 @@ print_report(const struct pipeline *p)
 	const double per = BURST_MAX * p->options.ops;
 
 	printf("{\"bench\":\"pipeline\",\"op\":\"%s\",\"ops_per_frame\":%u,\"keys\":%u,\"value_len\":%u,"
-	    "\"theta\":%.2f,\"rounds\":%u,\"frames_per_round\":%d,\"results_checked\":%lu,"
+	    "\"theta\":%.2f,\"checksums\":%s,\"rounds\":%u,\"frames_per_round\":%d,\"results_checked\":%lu,"
 	    "\"wrong\":%lu,\"cycles_per_op\":{", p->options.op == OP_GET ? "get" : "set", p->options.ops,
-	    p->options.keys, p->options.value_len, p->options.theta, p->options.rounds, BURST_MAX,
+	    p->options.keys, p->options.value_len, p->options.theta,
+	    p->options.checksums ? "true" : "false", p->options.rounds, BURST_MAX,
 	    p->checked, p->wrong);
 	for (int i = 0; i < STAGE_COUNT; i++)
 		printf("\"%s\":%.1f,", stage_names[i], (double)histogram_percentile(&p->stages[i], 50) / per);
@@ -311,14 +315,16 @@ print_report(const struct pipeline *p)
 
 static const char usage[] =
     "usage: bench_pipeline [--op get|set] [--ops N] [--keys N] [--value BYTES] [--zipf THETA]\n"
-    "                      [--rounds N] [--huge]\n"
-    "Times the worker's stages on bursts of 32 prebuilt frames; one line of JSON on stdout.\n";
+    "                      [--rounds N] [--checksums] [--huge]\n"
+    "Times the worker's stages on bursts of 32 prebuilt frames; one line of JSON on stdout.\n"
+    "--checksums: verified and written in software, as on a port without offload.\n";
 
 static struct options
 parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = { { "op", 1, 0, 'o' }, { "ops", 1, 0, 'n' }, { "keys", 1, 0, 'k' },
-		{ "value", 1, 0, 'v' }, { "zipf", 1, 0, 'z' }, { "rounds", 1, 0, 'r' }, { "huge", 0, 0, 'H' }, { 0 } };
+		{ "value", 1, 0, 'v' }, { "zipf", 1, 0, 'z' }, { "rounds", 1, 0, 'r' }, { "huge", 0, 0, 'H' },
+		{ "checksums", 0, 0, 'C' }, { 0 } };
 	struct options options = { .keys = 1000000, .rounds = 20000, .value_len = 64, .ops = 1, .op = OP_GET };
 
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
@@ -330,6 +336,7 @@ parse_options(int argc, char **argv)
 		case 'z': options.theta = atof(optarg); break;
 		case 'r': options.rounds = (uint32_t)atoi(optarg); break;
 		case 'H': options.huge = true; break;
+		case 'C': options.checksums = true; break;
 		default: fputs(usage, stderr); exit(2);
 		}
 	}
