@@ -273,6 +273,29 @@ reserved_header_fields_are_checked(void **state)
 	assert_int_equal(parse_again(), NATIVE_OK);
 }
 
+/* A frame of `n` pings, whatever the header may say of it. */
+static enum native_verdict
+parse_pings(uint8_t n)
+{
+	setup(NULL);
+	t.written = 0;
+	for (uint8_t i = 0; i < n; i++)
+		write_request(request(OP_PING, ""));
+	return parse_with(plain);
+}
+
+static void
+a_frame_has_one_to_sixty_four_operations(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_pings(0), NATIVE_MALFORMED);
+	assert_int_equal(parse_pings(1), NATIVE_OK);
+	assert_int_equal(parse_pings(FRAME_OPS_MAX), NATIVE_OK);
+	assert_int_equal(t.frame.count, FRAME_OPS_MAX);
+	assert_int_equal(parse_pings(FRAME_OPS_MAX + 1), NATIVE_MALFORMED);
+	assert_int_equal(t.frame.count, 0);
+}
+
 static void
 every_truncation_is_refused_whole(void **state)
 {
@@ -423,6 +446,13 @@ the_longest_key_is_taken(void **state)
 	parse_ok();
 	assert_int_equal(t.requests[0].op, OP_GET);
 	assert_int_equal(t.requests[0].key.len, KEY_LEN_MAX);
+	setup(NULL);
+	t.written = 0;
+	write_request(request(OP_STATS, key));
+	store_le16(op() + 2, 0); /* a group's name has no slot */
+	parse_ok();
+	assert_int_equal(t.requests[0].op, OP_STATS);
+	assert_int_equal(t.requests[0].key.len, KEY_LEN_MAX);
 }
 
 static void
@@ -458,6 +488,7 @@ main(void)
 		TEST(frames_that_are_not_ours),
 		TEST(another_version_keeps_what_a_refusal_needs),
 		TEST(reserved_header_fields_are_checked),
+		TEST(a_frame_has_one_to_sixty_four_operations),
 		TEST(every_truncation_is_refused_whole),
 		TEST(lengths_that_overflow_are_refused),
 		TEST(a_frame_too_short_for_its_tag),

@@ -62,6 +62,43 @@ a_large_value_is_cut_to_the_frame(void **state)
 }
 
 static void
+a_small_packet_cuts_sooner(void **state)
+{
+	static uint8_t value[600];
+	struct native_result result;
+	struct reader in;
+
+	(void)state;
+	t.pkt.room = PKT_UDP_PAYLOAD_OFFSET + 300;
+	write_request(request(OP_GET, "key"));
+	parse_ok();
+	answer_value(0, value, sizeof value);
+	compose();
+	assert_int_equal(t.replies[0].payload_len, 300);
+	in = results_of(0, 1);
+	result = next_result(&in);
+	assert_int_equal(result.value.len, 300 - 64);
+	assert_int_equal(result.total_len, sizeof value);
+	assert_int_equal(t.pkt.data[PKT_UDP_PAYLOAD_OFFSET + 300], 0xee);
+}
+
+static void
+sixty_four_results_fit_a_frame(void **state)
+{
+	struct reader in;
+
+	(void)state;
+	for (int i = 0; i < FRAME_OPS_MAX; i++)
+		write_request(request(OP_PING, ""));
+	parse_ok();
+	compose();
+	in = results_of(0, FRAME_OPS_MAX);
+	for (int i = 0; i < FRAME_OPS_MAX; i++)
+		assert_int_equal(next_result(&in).index, i);
+	assert_null(t.replies[1].pkt);
+}
+
+static void
 values_that_do_not_fit_go_into_spares(void **state)
 {
 	static uint8_t value[NATIVE_GET_VALUE_MAX];
@@ -242,6 +279,18 @@ operations_of_other_workers_are_left_out(void **state)
 }
 
 static void
+a_get_of_another_worker_is_left_out_though_its_response_looks_ready(void **state)
+{
+	(void)state;
+	write_request(request(OP_GET, "a"));
+	parse_ok();
+	answer_value(0, "value", 5);
+	t.requests[0].flags |= REQUEST_FOREIGN;
+	compose();
+	assert_null(t.replies[0].pkt);
+}
+
+static void
 a_page_of_stats_ends_with_a_whole_line(void **state)
 {
 	static char text[4000];
@@ -409,7 +458,7 @@ a_client_skips_extras_it_does_not_know(void **state)
 static void
 a_request_that_does_not_fit_writes_nothing(void **state)
 {
-	uint8_t bytes[15];
+	uint8_t bytes[15], exact[16];
 	struct request r = request(OP_GET, "four");
 	struct writer out = writer_of(bytes, sizeof bytes);
 
@@ -417,6 +466,10 @@ a_request_that_does_not_fit_writes_nothing(void **state)
 	native_request_compose(&out, &r);
 	assert_true(out.failed);
 	assert_ptr_equal(out.at, bytes);
+	out = writer_of(exact, sizeof exact);
+	native_request_compose(&out, &r);
+	assert_false(out.failed);
+	assert_int_equal(writer_left(&out), 0);
 }
 
 int
@@ -425,6 +478,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_get_is_answered_in_its_own_packet),
 		TEST(a_large_value_is_cut_to_the_frame),
+		TEST(a_small_packet_cuts_sooner),
+		TEST(sixty_four_results_fit_a_frame),
 		TEST(values_that_do_not_fit_go_into_spares),
 		TEST(without_a_spare_the_rest_goes_unanswered_and_is_counted),
 		TEST(every_status_travels_without_extras_or_value),
@@ -432,6 +487,7 @@ main(void)
 		TEST(meta_tells_never_and_now_apart),
 		TEST(malformed_operations_are_answered_with_opcode_and_status),
 		TEST(operations_of_other_workers_are_left_out),
+		TEST(a_get_of_another_worker_is_left_out_though_its_response_looks_ready),
 		TEST(a_page_of_stats_ends_with_a_whole_line),
 		TEST(a_tagged_request_leaves_room_for_tags),
 		TEST(a_refusal_is_never_longer_than_its_request),

@@ -91,6 +91,10 @@ a_topology_that_makes_no_sense_is_refused(void **state)
 	}
 	for (uint32_t len = 0; len < value.len; len++)
 		assert_false(topology_parse(view_of(bytes, len), &topology));
+	bytes[16 + 20] = WORKER_MAX;
+	store_le16(bytes + 16 + 18, 65536 - WORKER_MAX); /* the last port is 65535 */
+	assert_true(topology_parse(value, &topology));
+	bytes[16 + 20] = 4;
 	store_le16(bytes + 16 + 18, 65533); /* four workers would pass port 65535 */
 	assert_false(topology_parse(value, &topology));
 }
