@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "seal/digest.h"
 #include "store/flush.h"
@@ -76,29 +77,76 @@ struct group {
 	struct item *items[LOOKUP_BATCH_MAX];
 };
 
-static void
-find_group(const struct shard *shard, const struct now *now, const struct lookup *lookups,
-    struct group *group, const struct item **items, uint64_t *expired)
+/* Memory comparison without a call: keys are short and mostly equal here. */
+static inline bool
+bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
-	uint64_t flushed_below = shard_flushed_below(shard, now->wall_ms);
+	uint64_t differ = 0;
+	uint32_t at;
 
-	keymap_find_bulk(shard->map, group->digests, group->count, group->items);
-	for (uint32_t i = 0; i < group->count; i++)
-		__builtin_prefetch(group->items[i]);
+	if (len < 8)
+		return memcmp(a, b, len) == 0;
+	for (at = 0; at + 8 <= len; at += 8)
+		differ |= load_le64(a + at) ^ load_le64(b + at);
+	/* The last 8 bytes, which may overlap the ones before. */
+	return (differ | (load_le64(a + len - 8) ^ load_le64(b + len - 8))) == 0;
+}
+
+/* Header and key of a short key's item lie on one line or on two, by chance. */
+static inline void
+prefetch_item(const struct item *item, uint32_t key_len)
+{
+	__builtin_prefetch(item);
+	__builtin_prefetch((const uint8_t *)item + ITEM_HEADER_LEN + key_len);
+}
+
+static void
+check_items(const struct now *now, uint64_t flushed_below, const struct lookup *lookups,
+    const struct group *group, const struct item **items, uint64_t *expired)
+{
 	for (uint32_t i = 0; i < group->count; i++) {
 		uint32_t at = group->index[i];
 		const struct item *item = group->items[i];
 
-		if (item && !view_equal(item_key(item), lookups[at].key))
-			item = NULL;
-		if (item && item_expired(item, now->wall_ms)) {
+		items[at] = NULL;
+		if (!item || item->key_len != lookups[at].key.len ||
+		    !bytes_equal(item->bytes, lookups[at].key.data, item->key_len))
+			continue;
+		if (item_expired(item, now->wall_ms))
 			*expired |= 1ull << at;
-			item = NULL;
-		}
-		if (item && item->version < flushed_below)
-			item = NULL;
-		items[at] = item;
+		else if (item->version >= flushed_below)
+			items[at] = item;
 	}
+}
+
+static void
+find_group(const struct shard *shard, const struct now *now, const struct lookup *lookups,
+    struct group *group, const struct item **items, uint64_t *expired)
+{
+	/* In two halves, the second's lookups under the first's misses, it measured slower. */
+	keymap_find_bulk(shard->map, group->digests, group->count, group->items);
+	for (uint32_t i = 0; i < group->count; i++)
+		prefetch_item(group->items[i], lookups[group->index[i]].key.len);
+	check_items(now, shard_flushed_below(shard, now->wall_ms), lookups, group, items, expired);
+}
+
+/* Moves the waiting lookups of the first one's shard into a group. */
+static uint32_t
+gather(const struct lookup *lookups, uint64_t *waiting, struct group *group)
+{
+	uint32_t shard = lookups[__builtin_ctzll(*waiting)].shard;
+
+	group->count = 0;
+	for (uint64_t left = *waiting; left != 0; left &= left - 1) {
+		uint32_t i = (uint32_t)__builtin_ctzll(left);
+
+		if (lookups[i].shard != shard)
+			continue;
+		group->index[group->count] = (uint8_t)i;
+		group->digests[group->count++] = &lookups[i].digest;
+		*waiting &= ~(1ull << i);
+	}
+	return shard;
 }
 
 void
@@ -106,23 +154,14 @@ store_find(const struct store *store, const struct now *now, const struct lookup
     uint32_t n, const struct item **items, uint64_t *expired)
 {
 	uint64_t waiting = (1ull << n) - 1;
+	struct group group;
 
 	CHECK(n <= LOOKUP_BATCH_MAX);
 	*expired = 0;
 	while (waiting != 0) {
-		uint32_t shard = lookups[__builtin_ctzll(waiting)].shard;
-		struct group group;
+		uint32_t shard = gather(lookups, &waiting, &group);
 
-		group.count = 0;
-		for (uint64_t left = waiting; left != 0; left &= left - 1) {
-			uint32_t i = (uint32_t)__builtin_ctzll(left);
-
-			if (lookups[i].shard != shard)
-				continue;
-			group.index[group.count] = (uint8_t)i;
-			group.digests[group.count++] = &lookups[i].digest;
-			waiting &= ~(1ull << i);
-		}
+		CHECK(shard < store->shard_count);
 		find_group(&store->shards[shard], now, lookups, &group, items, expired);
 	}
 }
