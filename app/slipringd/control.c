@@ -11,7 +11,9 @@
 #include "notify.h"
 #include "watchdog.h"
 
-enum { STATUS_FORCED = 130 };
+enum { STATUS_FORCED = 130, PATIENCE_MS = 1000 };
+
+static struct timespec asked; /* when the first signal came; set before the handler is */
 
 static void
 stop_signals(sigset_t *set)
@@ -31,19 +33,25 @@ control_block_signals(void)
 	signal(SIGPIPE, SIG_IGN); /* a reader of our log or socket may leave */
 }
 
+/* timeout(1) and shells signal a process and then its group: at once, that is one wish, not two. */
 static void
 force(int number)
 {
+	struct timespec now;
+
 	(void)number;
-	_exit(STATUS_FORCED);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if ((now.tv_sec - asked.tv_sec) * 1000 + (now.tv_nsec - asked.tv_nsec) / 1000000 >= PATIENCE_MS)
+		_exit(STATUS_FORCED);
 }
 
 /* From here on a signal is impatience. */
 static void
 arm_force(const sigset_t *set)
 {
-	struct sigaction action = { .sa_handler = force };
+	struct sigaction action = { .sa_handler = force, .sa_flags = SA_RESTART };
 
+	clock_gettime(CLOCK_MONOTONIC, &asked);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	pthread_sigmask(SIG_UNBLOCK, set, NULL);

@@ -15,7 +15,7 @@ void control_block_signals(void);
 
 /*
  * Returns with the number of the signal that asked to stop. From then on a
- * second one ends the process at once, with status 130. Publishes in *stalled
+ * second one, a second or more later, ends the process at once with status 130. Publishes in *stalled
  * which workers do not poll (bit i: worker i).
  */
 int control_run(const struct node *node, _Atomic uint32_t *stalled);

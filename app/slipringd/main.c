@@ -40,7 +40,7 @@ start(struct daemon *d, struct error *error)
 	d->node = node_start(&d->node_config, error);
 	if (!d->node)
 		return error->status;
-	preflight_remember(&d->config);
+	preflight_remember(&d->preflight, &d->config);
 	d->api = api_start(&(struct api_config){ d->config.control_socket, d->config.node_id, d->node, &d->stalled },
 	    error);
 	return d->api ? STATUS_OK : error->status;
@@ -50,10 +50,8 @@ static ON_MAIN void
 stop(struct daemon *d)
 {
 	api_stop(d->api);
-	if (d->node) {
+	if (d->node)
 		node_stop(d->node);
-		preflight_forget(&d->config);
-	}
 	preflight_release(&d->preflight);
 	log_close();
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -38,24 +39,47 @@ is_driver(const struct io_profile *profile, const char *name)
 	return strcmp(profile->driver, name) == 0;
 }
 
-/* What each driver's system calls ask for; cap_bpf came out of cap_sys_admin in Linux 5.8. */
+static void
+need(uint64_t have, unsigned capability, const char *name, char *missing, size_t size)
+{
+	size_t len = strlen(missing);
+
+	if (!(have >> capability & 1))
+		snprintf(missing + len, size - len, "%s%s", len ? "," : "", name);
+}
+
+/* Whether so many bytes may be locked without CAP_IPC_LOCK: AF_XDP's packet memory is. */
+static bool
+may_lock(uint64_t bytes)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= bytes;
+}
+
+/*
+ * What the drivers' system calls ask for. libxdp looks programs up by id, for which
+ * the kernel wants cap_sys_admin (tried: cap_bpf alone fails).
+ */
 static enum status
 check_rights(const struct io_profile *profile, struct error *error)
 {
 	uint64_t have = effective_capabilities();
-	bool xdp = is_driver(profile, "net_af_xdp"), packet = is_driver(profile, "net_af_packet");
-	char missing[80] = "";
+	bool xdp = is_driver(profile, "net_af_xdp");
+	char missing[100] = "";
 
-	if ((xdp || packet) && !(have >> CAP_NET_RAW & 1))
-		strcat(missing, ",cap_net_raw");
-	if ((xdp || packet) && !(have >> CAP_NET_ADMIN & 1))
-		strcat(missing, ",cap_net_admin");
-	if (xdp && !(have >> CAP_BPF & 1) && !(have >> CAP_SYS_ADMIN & 1))
-		strcat(missing, ",cap_bpf");
+	if (xdp || is_driver(profile, "net_af_packet"))
+		need(have, CAP_NET_RAW, "cap_net_raw", missing, sizeof missing);
+	if (xdp || is_driver(profile, "net_af_packet"))
+		need(have, CAP_NET_ADMIN, "cap_net_admin", missing, sizeof missing);
+	if (xdp)
+		need(have, CAP_SYS_ADMIN, "cap_sys_admin", missing, sizeof missing);
+	if (xdp && !may_lock((uint64_t)profile->mbufs * 4096))
+		need(have, CAP_IPC_LOCK, "cap_ipc_lock", missing, sizeof missing);
 	if (!*missing)
 		return STATUS_OK;
 	return error_set(error, STATUS_UNAVAILABLE, "profile %s needs rights this process lacks (%s): run it as root, "
-	    "or: setcap %s+ep slipringd", profile->name, missing + 1, missing + 1);
+	    "or: setcap %s+ep slipringd", profile->name, missing, missing);
 }
 
 /* One level only: a longer missing path is more likely a slip than a wish. */
@@ -125,7 +149,8 @@ lock(struct preflight *preflight, const char *interface, struct error *error)
 			    (int)lock_holder(&address, len));
 		return error_set(error, STATUS_IO, "cannot lock interface %s: %s", interface, strerror(why));
 	}
-	preflight->locks[preflight->lock_count++] = fd;
+	preflight->locks[preflight->lock_count].fd = fd;
+	preflight->locks[preflight->lock_count++].interface = interface;
 	return STATUS_OK;
 }
 
@@ -158,32 +183,24 @@ is_noted(const struct config *config, const char *interface, uint32_t program)
 }
 
 void
-preflight_remember(const struct config *config)
+preflight_remember(struct preflight *preflight, const struct config *config)
 {
-	char path[VALUE_TEXT_SIZE + VALUE_NAME_SIZE + 8];
 	struct error error;
 	struct nic nic;
 
-	note_path(config, path, sizeof path);
-	FILE *file = fopen(path, "w");
+	if (!preflight->xdp)
+		return;
+	note_path(config, preflight->note, sizeof preflight->note);
+	FILE *file = fopen(preflight->note, "w");
 	if (!file) {
-		log_warn("%s: %s; a start after a crash may take our XDP program for a stranger's", path,
+		log_warn("%s: %s; a start after a crash may take our XDP program for a stranger's", preflight->note,
 		    strerror(errno));
 		return;
 	}
-	for (uint32_t i = 0; i < config->interfaces.count; i++)
-		if (nic_read(config->interfaces.values[i], &nic, &error) == STATUS_OK && nic.xdp_program)
-			fprintf(file, "%s %u\n", config->interfaces.values[i], nic.xdp_program);
+	for (uint32_t i = 0; i < preflight->lock_count; i++)
+		if (nic_read(preflight->locks[i].interface, &nic, &error) == STATUS_OK && nic.xdp_program)
+			fprintf(file, "%s %u\n", preflight->locks[i].interface, nic.xdp_program);
 	fclose(file);
-}
-
-void
-preflight_forget(const struct config *config)
-{
-	char path[VALUE_TEXT_SIZE + VALUE_NAME_SIZE + 8];
-
-	note_path(config, path, sizeof path);
-	unlink(path);
 }
 
 /* A killed process leaves its program attached, and frames then pass it by. */
@@ -378,17 +395,36 @@ preflight_run(struct preflight *preflight, const struct config *config, const st
 		    "in the configuration, or --interfaces NAME", profile->name);
 	if (check_rights(profile, error) == STATUS_OK && make_run_dir(config, error) == STATUS_OK &&
 	    check_control_socket(config, error) == STATUS_OK &&
-	    check_interfaces(preflight, config, profile, error) == STATUS_OK)
+	    check_interfaces(preflight, config, profile, error) == STATUS_OK) {
+		preflight->xdp = is_driver(profile, "net_af_xdp");
 		return STATUS_OK;
+	}
 	preflight_release(preflight);
 	return error->status;
+}
+
+static void
+detach_left(const char *interface)
+{
+	struct error error;
+	struct nic nic;
+
+	if (nic_read(interface, &nic, &error) == STATUS_OK && nic.xdp_program &&
+	    nic_detach_xdp(&nic, &error) != STATUS_OK)
+		log_warn("interface %s: %s; ip link set dev %s xdp off", interface, error.text, interface);
 }
 
 void
 preflight_release(struct preflight *preflight)
 {
-	while (preflight->lock_count)
-		close(preflight->locks[--preflight->lock_count]);
+	while (preflight->lock_count) {
+		preflight->lock_count--;
+		if (preflight->xdp)
+			detach_left(preflight->locks[preflight->lock_count].interface);
+		close(preflight->locks[preflight->lock_count].fd);
+	}
+	if (*preflight->note)
+		unlink(preflight->note);
 }
 
 /* Huge page size and present number, from /proc/meminfo. */

@@ -14,8 +14,13 @@
 #include "io/io.h"
 
 struct preflight {
-	int locks[WORKER_MAX]; /* one a distinct interface */
+	struct {
+		int fd;
+		const char *interface; /* config's */
+	} locks[WORKER_MAX];           /* one a distinct interface */
 	uint32_t lock_count;
+	bool xdp;  /* the profile's driver attaches XDP programs */
+	char note[VALUE_TEXT_SIZE + VALUE_NAME_SIZE + 8]; /* file of preflight_remember(), "" none */
 };
 
 /*
@@ -25,15 +30,19 @@ struct preflight {
  */
 enum status preflight_run(struct preflight *preflight, const struct config *config,
     const struct io_profile *profile, struct error *error) MUST_USE;
+
+/*
+ * Gives the interfaces back: detaches what XDP programs are left on them (ours, since
+ * none was when they were locked; libxdp does it on a clean stop, but not after a
+ * failed start, and not without root), removes the note, drops the locks.
+ */
 void preflight_release(struct preflight *preflight);
 
 /*
  * Notes in run_dir which XDP programs the node has attached, so that a start
- * after kill -9 knows them from a stranger's. preflight_forget() after a clean
- * stop, which detaches them.
+ * after kill -9 knows them from a stranger's.
  */
-void preflight_remember(const struct config *config);
-void preflight_forget(const struct config *config);
+void preflight_remember(struct preflight *preflight, const struct config *config);
 
 /*
  * Decides between huge pages and none for a need of `bytes`, by what is free;

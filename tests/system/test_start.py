@@ -108,6 +108,16 @@ def test_sigint_stops_too(start):
     assert start("--interfaces", "e0").ready().stop(signal.SIGINT) == 0
 
 
+def test_signals_that_come_together_are_one(start, netns, tmp_path):
+    """As timeout(1) sends them: to the process, and to its group."""
+    node = start("--interfaces", "e0").ready()
+    node.process.send_signal(signal.SIGINT)
+    time.sleep(0.01)
+    assert node.stop() == 0
+    assert xdp_of(netns) is None
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_start_after_kill_9_finds_its_way(start, netns):
     start("--interfaces", "e0").ready().stop(signal.SIGKILL)
     left = xdp_of(netns)
