@@ -48,11 +48,12 @@ LDFLAGS := $(SAN)
 
 include scripts/build.mk
 include scripts/client.mk
+include scripts/install.mk
 
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile scripts/*.mk
 	@echo
 	@echo "  V=1 shows commands; FLAVOUR=asan|tsan|fuzz|cover builds into build/FLAVOUR"
 

@@ -7,6 +7,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,12 +134,13 @@ has_ipv6_default(const char *name)
 {
 	FILE *file = fopen("/proc/self/net/ipv6_route", "r");
 	char line[256], destination[33], device[IFNAMSIZ + 1];
-	unsigned len;
+	unsigned len, flags;
 	bool found = false;
 
+	/* RTF_REJECT: the kernel keeps an unreachable default route on lo. */
 	while (file && !found && fgets(line, sizeof line, file))
-		found = sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %*s %16s", destination, &len, device) == 3 &&
-		    strcmp(device, name) == 0 && len == 0 && strspn(destination, "0") == 32;
+		found = sscanf(line, "%32s %x %*s %*s %*s %*s %*s %*s %x %16s", destination, &len, &flags, device) == 4 &&
+		    strcmp(device, name) == 0 && len == 0 && strspn(destination, "0") == 32 && !(flags & RTF_REJECT);
 	if (file)
 		fclose(file);
 	return found;

@@ -152,6 +152,18 @@ def test_an_interface_with_the_default_route_is_not_taken(start, netns):
     assert "it has the default route" in start("--interfaces", "e0").refused()
 
 
+def test_an_interface_with_the_ipv6_default_route_is_not_taken(start, netns):
+    subprocess.run(["ip", "netns", "exec", netns, "sysctl", "-qw", "net.ipv6.conf.e0.disable_ipv6=0"], check=True)
+    ip("-n", netns, "-6", "route", "add", "default", "dev", "e0")
+    assert "it has the default route" in start("--interfaces", "e0").refused()
+
+
+def test_a_link_local_address_is_no_obstacle(start, netns):
+    subprocess.run(["ip", "netns", "exec", netns, "sysctl", "-qw", "net.ipv6.conf.e0.disable_ipv6=0"], check=True)
+    ip("-n", netns, "addr", "add", "fe80::5/64", "dev", "e0", "nodad")
+    assert start("--interfaces", "e0").ready().stop() == 0
+
+
 def test_an_interface_that_is_down(start, netns):
     ip("-n", netns, "link", "set", "e0", "down")
     assert start("--interfaces", "e0").refused() == "interface e0 is down: ip link set dev e0 up"

@@ -1,0 +1,44 @@
+"""make install and uninstall into a staging directory."""
+import os
+import subprocess
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def make(target, stage):
+    done = subprocess.run(["make", "-s", target, f"DESTDIR={stage}"], cwd=ROOT, text=True, capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def files(stage):
+    return sorted(os.path.relpath(os.path.join(folder, name), stage)
+                  for folder, _, names in os.walk(stage) for name in names)
+
+
+def test_what_is_installed_is_removed_again_but_for_the_configuration(tmp_path):
+    stage = tmp_path / "stage"
+    make("install", stage)
+    there = files(stage)
+    for wanted in ("usr/local/sbin/slipringd", "usr/local/bin/slipring", "usr/local/include/slipring.h",
+                   "usr/local/lib/libslipring.so.0", "usr/local/lib/pkgconfig/slipring.pc",
+                   "usr/local/share/man/man8/slipringd.8", "usr/local/share/man/man5/slipring.yaml.5",
+                   "usr/local/share/slipring/drivers-config/af_xdp.yaml", "etc/systemd/system/slipring.service",
+                   "etc/slipring/slipring.yaml"):
+        assert wanted in there
+    unit = (stage / "etc/systemd/system/slipring.service").read_text()
+    assert "ExecStart=/usr/local/sbin/slipringd --config /etc/slipring/slipring.yaml" in unit
+    profiles = {**os.environ, "SLIPRING_PROFILES": str(stage / "usr/local/share/slipring/drivers-config")}
+    config = stage / "etc/slipring/slipring.yaml"
+    refused = subprocess.run([stage / "usr/local/sbin/slipringd", "--check-config", "--config", config],
+                             env=profiles, text=True, capture_output=True)
+    assert refused.returncode == 2 and "ipv4: not given" in refused.stderr  # it must be edited first
+    config.write_text(config.read_text().replace("#ipv4", "ipv4").replace("#interfaces", "interfaces"))
+    edited = subprocess.run([stage / "usr/local/sbin/slipringd", "--check-config", "--config", config],
+                            env=profiles, text=True, capture_output=True)
+    assert edited.returncode == 0, edited.stderr
+    mine = config.read_text()
+    make("install", stage)
+    assert config.read_text() == mine  # an existing configuration is not touched
+    make("uninstall", stage)
+    assert files(stage) == ["etc/slipring/slipring.yaml"]
