@@ -39,7 +39,7 @@ $(BUILD)/examples/%: doc/examples/%.c $(CLIENT_SO) lib/client/slipring.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=c11 -O2 $(WARN) $(SAN) -Ilib/client -o $@ $< -L$(BUILD) -lslipring -Wl,-rpath,'$$ORIGIN/..'
 
-$(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o $(LIBCORE) $(LIBMODEL)
+$(BUILD)/tests/tools/%: $(BUILD)/obj/tests/tools/%.o $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)

@@ -12,9 +12,9 @@
 bool
 lane_open(struct lane *lane, struct slipring *handle, uint16_t port)
 {
-	uint32_t size = 1;
+	uint32_t size = 2; /* TOPOLOGY goes beside the application's first operation */
 
-	while (size < handle->options.window + 1) /* one for the probe */
+	while (size < handle->options.window)
 		size <<= 1;
 	*lane = (struct lane){ .handle = handle, .fd = -1, .port = port, .size = size, .mask = size - 1,
 		.floor = 1, .unsent = 1, .next = 1, .retry_ns = UINT64_MAX,
