@@ -157,3 +157,18 @@ def test_deps_lists_what_build_links():
         package = subprocess.run(["dpkg", "-S", path], text=True, capture_output=True, check=True).stdout.split(":")[0]
         package = {"libpcap0.8-dev": "libpcap-dev"}.get(package, package)
         assert package in listed, f"-l{library} needs {package}"
+
+
+@pytest.mark.parametrize("body,expected", [
+    ("role_worker_begin();\n\tio_wait(port, mailbox, 1);", None),
+    ("role_main_begin();\n\tio_wait(port, mailbox, 1);", "requires holding role 'role_worker'"),
+    ("io_stop();", "requires holding role 'role_main'"),
+])
+def test_roles(tmp_path, body, expected):
+    """clang refuses a call from the wrong thread's function."""
+    (tmp_path / "sample.c").write_text(
+        f'#include "io/io.h"\nvoid f(struct port *port, struct mailbox *mailbox);\nvoid\n'
+        f"f(struct port *port, struct mailbox *mailbox)\n{{\n\t(void)port, (void)mailbox;\n\t{body}\n}}\n")
+    done = subprocess.run(["clang", "-fsyntax-only", "-std=gnu11", "-D_GNU_SOURCE", "-Wthread-safety", "-Werror",
+                           "-I" + os.path.join(ROOT, "lib"), tmp_path / "sample.c"], text=True, capture_output=True)
+    assert done.returncode == (1 if expected else 0) and (expected or "") in done.stderr, done.stderr

@@ -1,6 +1,9 @@
 """make install and uninstall into a staging directory."""
 import os
+import re
 import subprocess
+
+import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -42,3 +45,44 @@ def test_what_is_installed_is_removed_again_but_for_the_configuration(tmp_path):
     assert config.read_text() == mine  # an existing configuration is not touched
     make("uninstall", stage)
     assert files(stage) == ["etc/slipring/slipring.yaml"]
+
+
+PREFIX = "/usr/local"
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    root = tmp_path_factory.mktemp("image")
+    make("install", root)
+    return str(root)
+
+
+def test_an_application_builds_against_it(image, tmp_path):
+    """By pkg-config, with the shared library and with the static one."""
+    env = {**os.environ, "PKG_CONFIG_PATH": f"{image}{PREFIX}/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": image}
+    for mode, extra in (("shared", []), ("static", ["--static"])):
+        flags = subprocess.run(["pkg-config", "--cflags", "--libs", *extra, "slipring"], env=env, text=True,
+                               capture_output=True, check=True).stdout.split()
+        if mode == "static":
+            flags = [f if f != "-lslipring" else "-l:libslipring.a" for f in flags]
+        program = tmp_path / mode
+        subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", os.path.join(ROOT, "doc/examples/hello.c"), "-o", program, *flags],
+                       check=True)
+        needed = subprocess.run(["objdump", "-p", program], text=True, capture_output=True, check=True).stdout
+        assert ("libslipring.so.0" in needed) == (mode == "shared")
+
+
+def test_only_our_names_are_exported(image):
+    for arguments, file in ((["-D", "--defined-only"], "libslipring.so.0"), (["-g", "--defined-only"], "libslipring.a")):
+        out = subprocess.run(["nm", *arguments, f"{image}{PREFIX}/lib/{file}"], text=True, capture_output=True, check=True).stdout
+        names = re.findall(r"^[0-9a-f]+ [BDRTVW] (\S+)", out, re.M)
+        assert names and not [n for n in names if not n.startswith("slipring_")], file
+
+
+def test_manual_pages_name_their_programs(image):
+    pages = [f for f in files(image) if "/share/man/" in f]
+    assert pages
+    for page in pages:
+        with open(os.path.join(image, page)) as f:
+            text = f.read()
+        assert ".TH" in text and os.path.basename(page).rpartition(".")[0] in text
