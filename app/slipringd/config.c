@@ -14,7 +14,7 @@ static const struct key keys[] = {
 
 _Static_assert((int)CONFIG_KEY_COUNT <= (int)SCHEMA_KEYS_MAX, "raise SCHEMA_KEYS_MAX");
 
-/* Variables with our prefix that are no keys: of the CLI, the lab and this file. */
+/* Variables with our prefix that are no keys: of the CLI, the lab (LAB, LAB_...) and this file. */
 static const char *const other_variables[] = { "CONFIG", "PROFILES", "HOST", "PORT", "KEY_FILE", "LAB", "BUILD", NULL };
 
 struct schema
@@ -101,6 +101,8 @@ override(const struct schema *schema, struct config *config, uint32_t index, enu
 static bool
 is_other_variable(const char *name, size_t len)
 {
+	if (len > 4 && memcmp(name, "LAB_", 4) == 0)
+		return true;
 	for (const char *const *other = other_variables; *other; other++)
 		if (strlen(*other) == len && memcmp(*other, name, len) == 0)
 			return true;

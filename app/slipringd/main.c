@@ -7,6 +7,7 @@
 #include "slipringd/compose.h"
 #include "slipringd/config.h"
 #include "slipringd/control.h"
+#include "slipringd/foreign_log.h"
 #include "slipringd/log.h"
 #include "slipringd/notify.h"
 #include "slipringd/preflight.h"
@@ -32,6 +33,7 @@ start(struct daemon *d, struct error *error)
 	if (log_open(d->config.node_id, (enum log_level)d->config.log_level, d->config.log_format == LOG_FORMAT_JSON,
 	    d->config.log_file, error) != STATUS_OK)
 		return error->status;
+	foreign_log_route();
 	log_info("slipringd %s starting, profile %s%s%s", SLIPRING_VERSION, d->profile.name,
 	    *d->config.file ? ", configuration " : "", d->config.file);
 	if (preflight_run(&d->preflight, &d->config, &d->profile, error) != STATUS_OK ||
