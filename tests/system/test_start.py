@@ -300,12 +300,15 @@ def test_the_service_manager_is_told(start, tmp_path):
 
 
 def test_json_log_lines(start):
-    node = start("--interfaces", "e0", "--log-format", "json")
+    """All of them: what DPDK and libxdp have to say comes through the same log."""
+    node = start("--interfaces", "e0", "--log-format", "json", "--log-level", "debug")
     lines = []
     for line in node.process.stderr:
-        if line.startswith("{"):
-            lines.append(json.loads(line))
-            if "ready" in lines[-1]["text"]:
-                break
+        lines.append(json.loads(line))
+        if lines[-1]["text"].startswith("ready"):
+            break
     assert lines[0]["node"] == "n1" and lines[0]["level"] == "info"
+    assert any(line["level"] == "debug" and line["text"].startswith("libxdp:") for line in lines)
     assert node.stop() == 0
+    for line in node.said.splitlines():
+        json.loads(line)
