@@ -6,8 +6,9 @@
  *   once by its shard's owner; its result is replayed when it comes again.
  *
  * The rules, in this order, for a write (client, sequence, floor):
- *   1. The client's floor rises to `floor` and never falls. A write below the
- *      floor answers OUTCOME_UNKNOWN and is not executed.
+ *   1. The client's floor rises to `floor`, or to ONCE_WINDOW_MAX below the write,
+ *      whichever is more, and never falls. A write below the floor answers
+ *      OUTCOME_UNKNOWN and is not executed.
  *   2. A write that is remembered answers its result and is not executed.
  *   3. Any other is executed and remembered, whatever its result; but for BUSY and
  *      UPLOAD_INCOMPLETE, which ask for the same write again.
@@ -22,7 +23,8 @@
  *   After a restart nothing is remembered: cookies of the earlier boot are refused
  *   as STALE_BOOT before anything is executed (admit.h).
  * How: an open-addressed table of clients with a bounded probe, entries never
- *   emptied, only replaced; an 8-way set-associative table of results.
+ *   emptied, only replaced; an 8-way set-associative table of results, with the
+ *   tags of a set in one cache line.
  * Rejected: a window of results for each client: room for the widest pipeline times
  *   every CLI call. A filter of forgotten clients: it fills as well, only later.
  * Threads: the owner's lcore. Memory: fixed, from once_create:
@@ -47,6 +49,8 @@ enum {
 	ONCE_RESULTS = 1 << 16,
 	ONCE_WAYS = 8,
 	ONCE_IDLE_MS = 60 * 1000,
+	/* Tags hold half a sequence number: what is unsettled must lie within half its range. */
+	ONCE_WINDOW_MAX = 1 << 30,
 };
 
 /* What is replayed. */
@@ -68,6 +72,9 @@ struct once;
 /* NULL: no memory. The seed spreads clients unpredictably. */
 struct once *once_create(uint64_t seed);
 void once_destroy(struct once *once);
+
+/* Brings near what once_ask will look at: some hundred cycles before it is asked. */
+void once_prefetch(const struct once *once, uint64_t client, uint64_t sequence);
 
 enum once_verdict once_ask(struct once *once, const struct now *now, uint64_t client, uint64_t sequence,
     uint64_t floor, struct once_result *result);

@@ -32,7 +32,7 @@ struct batch {
 	struct lookup lookups[LOOKUP_BATCH_MAX];
 	const struct item *found[LOOKUP_BATCH_MAX]; /* by lookup */
 	uint8_t places[LOOKUP_BATCH_MAX];           /* lookup -> request of the batch */
-	const struct item *items[LOOKUP_BATCH_MAX]; /* by request; only reads have one */
+	const struct item *items[LOOKUP_BATCH_MAX]; /* by request; for writes a hint at most */
 };
 
 static inline uint64_t
@@ -41,10 +41,15 @@ bit_of(uint64_t digest)
 	return 1ull << (digest & 63);
 }
 
-/* Slot, shard and digest of the request's key; whether it is to be looked up. */
+/*
+ * Slot, shard and digest of the request's key; whether it is to be looked up. A write
+ * run here is looked up for the sake of its cache lines: it then finds table and item near.
+ */
 static inline bool
 prepare(struct run *run, struct request *request)
 {
+	uint32_t worker = run->serve->config.worker, owner;
+
 	if (!op_has_key(request->op)) {
 		request->digest = 0; /* steps of an upload travel by slot */
 		return false;
@@ -52,8 +57,13 @@ prepare(struct run *run, struct request *request)
 	if (!(request->flags & REQUEST_TRUST_SLOT))
 		request->slot = slot_of_key(request->key);
 	request->digest = store_digest(run->serve->config.store, request->key);
-	run->mis_steered += serve_owner(run->serve, request->slot) != run->serve->config.worker;
-	return request->op == OP_GET || request->op == OP_META;
+	owner = serve_owner(run->serve, request->slot);
+	run->mis_steered += owner != worker;
+	if (request->op == OP_GET || request->op == OP_META)
+		return true;
+	if (owner == worker && (request->flags & REQUEST_ONCE))
+		once_prefetch(run->serve->once, request->client, request->sequence);
+	return owner == worker;
 }
 
 /*
