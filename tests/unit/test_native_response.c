@@ -130,6 +130,26 @@ values_that_do_not_fit_go_into_spares(void **state)
 }
 
 static void
+a_frame_is_filled_to_its_last_byte(void **state)
+{
+	static uint8_t value[NATIVE_GET_VALUE_MAX];
+	struct reader in;
+
+	(void)state;
+	write_request(request(OP_GET, "key"));
+	write_request(request(OP_GET, "key"));
+	parse_ok();
+	answer_value(0, value, 1000);
+	answer_value(1, value, NATIVE_GET_VALUE_MAX - 1000 - NATIVE_RESPONSE_OP_LEN - 8);
+	compose();
+	assert_int_equal(t.replies[0].payload_len, UDP_PAYLOAD_MAX);
+	in = results_of(0, 2);
+	next_result(&in);
+	assert_int_equal(next_result(&in).index, 1);
+	assert_int_equal(t.spares.used, 0);
+}
+
+static void
 without_a_spare_the_rest_goes_unanswered_and_is_counted(void **state)
 {
 	static uint8_t value[1000];
@@ -449,6 +469,10 @@ a_client_skips_extras_it_does_not_know(void **state)
 	assert_int_equal(reader_left(&in), 0);
 	in = reader_of(unknown, 16 + 5);
 	assert_int_equal(next_result(&in).op, 99);
+	bytes[2] = FRAME_OPS_MAX; /* no frame has such an operation */
+	in = reader_of(bytes, 16 + 12);
+	assert_false(native_result_parse(&in, &result));
+	bytes[2] = 3;
 	bytes[3] = 7; /* too few */
 	in = reader_of(bytes, 16 + 7);
 	assert_false(native_result_parse(&in, &result));
@@ -481,6 +505,7 @@ main(void)
 		TEST(a_small_packet_cuts_sooner),
 		TEST(sixty_four_results_fit_a_frame),
 		TEST(values_that_do_not_fit_go_into_spares),
+		TEST(a_frame_is_filled_to_its_last_byte),
 		TEST(without_a_spare_the_rest_goes_unanswered_and_is_counted),
 		TEST(every_status_travels_without_extras_or_value),
 		TEST(each_operation_answers_with_its_extras),

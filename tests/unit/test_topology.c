@@ -72,7 +72,7 @@ a_topology_that_makes_no_sense_is_refused(void **state)
 		uint8_t at, value;
 	} bad[] = {
 		{ 4, 0 }, { 6, 0 }, { 6, 1 }, { 6, 3 }, { 9, 0 }, { 10, 23 }, { 12, 1 },
-		{ 16 + 16, 1 } /* order */, { 16 + 17, 8 } /* index over 1023 */, { 16 + 20, 0 }, { 16 + 20, 17 },
+		{ 16 + 16, 1 } /* order */, { 16 + 24 + 17, 4 } /* index over 1023 */, { 16 + 20, 0 }, { 16 + 20, 17 },
 		{ 16 + 22, 1 },
 	};
 	uint8_t bytes[TOPOLOGY_HEADER_LEN + 2 * TOPOLOGY_NODE_LEN];
