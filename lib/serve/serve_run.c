@@ -241,7 +241,7 @@ run_other(struct run *run, struct request *request, uint32_t place, struct respo
 		break;
 	case OP_FLUSH:
 		serve_count(run->serve, COUNTER_CMD_FLUSH);
-		store_flush(run->serve->config.store, request->expiry_ms ? request->expiry_ms : run->now->wall_ms);
+		store_flush(run->serve->config.store, run->now, request->expiry_ms);
 		run->written = UINT64_MAX; /* whatever this batch has looked up may be flushed */
 		respond(response, OP_STATUS_OK);
 		break;

@@ -7,7 +7,11 @@
  *   in the flush's own millisecond before it is gone, and what comes after it
  *   in the same millisecond stays. A clock that had run ahead of the wall (many
  *   writes a millisecond, an earlier flush) is answered by `ahead`.
- * Threads: one word, so any thread may set it; the last flush wins.
+ *   Workers read their clocks each for itself. A flush of now takes effect
+ *   FLUSH_SKEW_MS ago, or a worker whose clock is a millisecond behind would still
+ *   publish below the boundary, and its reply "stored" would be followed by a miss.
+ * Threads: one word, so any thread may set it; the last flush wins. What an
+ *   earlier one in effect hid stays hidden by `floor`.
  */
 #ifndef STORE_FLUSH_H
 #define STORE_FLUSH_H
@@ -21,6 +25,14 @@
 enum { FLUSH_AHEAD_BITS = 23 };
 
 #define FLUSH_NONE 0ull
+
+/* More than workers' clocks can differ by. */
+enum { FLUSH_SKEW_MS = 1000 };
+
+struct flush {
+	uint64_t word;  /* atomic: the last flush asked for */
+	uint64_t floor; /* atomic: boundary of those before it that were in effect */
+};
 
 static inline uint64_t
 flush_word(uint64_t wall_ms, uint64_t ahead_ms)

@@ -67,11 +67,11 @@ count_tables(struct shard *shard)
 }
 
 enum status
-shard_init(struct shard *shard, const struct store_config *config, const uint64_t *flush_word,
+shard_init(struct shard *shard, const struct store_config *config, const struct flush *flush,
     struct error *error)
 {
 	shard->clock.node = config->node;
-	shard->flush_word = flush_word;
+	shard->flush = flush;
 	shard->entries = entries_of(config);
 	shard->items_limit = limit_of(shard->entries);
 	shard->budget_bytes = config->memory_bytes / config->shard_count;
@@ -109,9 +109,11 @@ shard_deinit(struct shard *shard)
 uint64_t
 shard_flushed_below(const struct shard *shard, uint64_t wall_ms)
 {
-	uint64_t word = __atomic_load_n(shard->flush_word, __ATOMIC_ACQUIRE);
-	uint64_t floor = figure_read(&shard->floor);
+	uint64_t word = __atomic_load_n(&shard->flush->word, __ATOMIC_ACQUIRE);
+	uint64_t floor = figure_read(&shard->floor), earlier = figure_read(&shard->flush->floor);
 
+	if (earlier > floor)
+		floor = earlier;
 	if (flush_active(word, wall_ms) && flush_boundary(word) > floor)
 		floor = flush_boundary(word);
 	return floor;

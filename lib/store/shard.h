@@ -35,7 +35,7 @@ struct shard {
 	/* set once */
 	struct keymap *map;
 	struct arena *arena;
-	const uint64_t *flush_word; /* the store's */
+	const struct flush *flush;  /* the store's */
 	uint32_t entries;           /* positions of map */
 	uint32_t items_limit;       /* 80 % of them */
 	uint64_t budget_bytes;      /* this shard's part */
@@ -61,7 +61,7 @@ struct shard {
 } __attribute__((aligned(64)));
 
 enum status shard_init(struct shard *shard, const struct store_config *config,
-    const uint64_t *flush_word, struct error *error) MUST_USE;
+    const struct flush *flush, struct error *error) MUST_USE;
 void shard_deinit(struct shard *shard);
 
 /* Versions below this are flushed at wall_ms. Any thread. */

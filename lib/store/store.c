@@ -12,7 +12,7 @@
 struct store {
 	uint8_t secret[16];
 	uint32_t shard_count;
-	uint64_t flush_word; /* atomic, flush.h */
+	struct flush flush;
 	struct shard shards[];
 };
 
@@ -32,7 +32,7 @@ store_create(const struct store_config *config, struct error *error)
 	store->shard_count = config->shard_count;
 	memcpy(store->secret, config->secret, sizeof store->secret);
 	for (uint32_t i = 0; i < config->shard_count; i++) {
-		if (shard_init(&store->shards[i], config, &store->flush_word, error) != STATUS_OK) {
+		if (shard_init(&store->shards[i], config, &store->flush, error) != STATUS_OK) {
 			store_destroy(store);
 			return NULL;
 		}
@@ -176,17 +176,46 @@ item_read(const struct item *item)
 		__atomic_store_n(freq, count + 1, __ATOMIC_RELAXED);
 }
 
-void
-store_flush(struct store *store, uint64_t wall_ms)
+/* The furthest any shard's clock or `ms` has come, in ms since VERSION_EPOCH_MS. */
+static uint64_t
+latest_clock(const struct store *store, uint64_t ms)
 {
-	uint64_t latest = 0; /* the furthest shard clock, in ms since VERSION_EPOCH_MS */
-	uint64_t ms = wall_ms > VERSION_EPOCH_MS ? wall_ms - VERSION_EPOCH_MS : 0;
-
 	for (uint32_t i = 0; i < store->shard_count; i++) {
 		uint64_t clock = (figure_read(&store->shards[i].last_clock) >> VERSION_LOGICAL_BITS) / 1000;
 
-		latest = clock > latest ? clock : latest;
+		ms = clock > ms ? clock : ms;
 	}
-	__atomic_store_n(&store->flush_word, flush_word(wall_ms, latest > ms ? latest - ms : 0),
-	    __ATOMIC_RELEASE);
+	return ms;
+}
+
+/* Two threads may flush at once: the higher floor stays. */
+static void
+raise_floor(uint64_t *floor, uint64_t to)
+{
+	uint64_t at = __atomic_load_n(floor, __ATOMIC_RELAXED);
+
+	while (at < to && !__atomic_compare_exchange_n(floor, &at, to, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+static uint64_t
+since_epoch(uint64_t wall_ms)
+{
+	return wall_ms > VERSION_EPOCH_MS ? wall_ms - VERSION_EPOCH_MS : 0;
+}
+
+void
+store_flush(struct store *store, const struct now *now, uint64_t when_ms)
+{
+	uint64_t last = __atomic_load_n(&store->flush.word, __ATOMIC_ACQUIRE);
+	uint64_t from = since_epoch(now->wall_ms), before = from;
+
+	if (when_ms > now->wall_ms)
+		from = before = since_epoch(when_ms);
+	else
+		from -= from > FLUSH_SKEW_MS ? FLUSH_SKEW_MS : from;
+	if (flush_active(last, now->wall_ms))
+		raise_floor(&store->flush.floor, flush_boundary(last));
+	__atomic_store_n(&store->flush.word,
+	    flush_word(VERSION_EPOCH_MS + from, latest_clock(store, before) - from), __ATOMIC_RELEASE);
 }

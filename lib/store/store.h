@@ -69,8 +69,12 @@ void store_find(const struct store *store, const struct now *now, const struct l
 /* Reader. Counts a read for eviction: one relaxed store below saturation, else nothing. */
 void item_read(const struct item *item) ON_WORKER;
 
-/* Any thread: everything stored before wall_ms is gone from then on. */
-void store_flush(struct store *store, uint64_t wall_ms);
+/*
+ * Any thread: everything stored before when_ms is gone from then on; 0, or what is past,
+ * is now. Then whatever was stored before the call is gone when it returns, and whatever
+ * is stored after it stays, though the workers' clocks may differ by FLUSH_SKEW_MS.
+ */
+void store_flush(struct store *store, const struct now *now, uint64_t when_ms);
 
 /* Owner. The live item of a key, or NULL. */
 struct item *shard_find(struct shard *shard, const struct now *now, struct view key, uint64_t digest) ON_WORKER;

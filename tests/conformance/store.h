@@ -217,12 +217,12 @@ a_flush_takes_what_came_before_it_even_in_its_own_millisecond(void **state)
 
 	(void)state;
 	assert_int_equal(set(store, now, "a", view_text("1"), 0), STORE_OK);
-	store_flush(store, now.wall_ms);
+	store_flush(store, &now, 0);
 	assert_null(get(store, now, "a"));
 	assert_int_equal(set(store, now, "a", view_text("2"), 0), STORE_OK);
 	assert_int_equal(set(store, now, "b", view_text("2"), 0), STORE_OK);
 	assert_true(holds(get(store, now, "a"), "2"));
-	store_flush(store, now.wall_ms); /* a second one in the same millisecond */
+	store_flush(store, &now, 0); /* a second one in the same millisecond */
 	assert_null(get(store, now, "a"));
 	assert_null(get(store, now, "b"));
 	assert_int_equal(set(store, now, "b", view_text("3"), 0), STORE_OK);
@@ -234,16 +234,51 @@ static void
 a_flush_in_the_future_waits_for_its_time(void **state)
 {
 	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
 
 	(void)state;
-	assert_int_equal(set(store, at_ms(0), "a", view_text("1"), 0), STORE_OK);
-	store_flush(store, at_ms(500).wall_ms);
+	assert_int_equal(set(store, now, "a", view_text("1"), 0), STORE_OK);
+	store_flush(store, &now, at_ms(500).wall_ms);
 	assert_int_equal(set(store, at_ms(499), "b", view_text("1"), 0), STORE_OK);
 	assert_true(holds(get(store, at_ms(499), "a"), "1"));
 	assert_null(get(store, at_ms(500), "a"));
 	assert_null(get(store, at_ms(500), "b"));
 	assert_int_equal(set(store, at_ms(500), "c", view_text("1"), 0), STORE_OK);
 	assert_true(holds(get(store, at_ms(500), "c"), "1"));
+	store_destroy(store);
+}
+
+/* A worker's clock may be behind the one that flushed: what it stores afterwards stays. */
+static void
+what_a_slower_clock_stores_after_a_flush_stays(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(20);
+
+	(void)state;
+	assert_int_equal(set(store, at_ms(21), "a", view_text("1"), 0), STORE_OK); /* a faster one */
+	store_flush(store, &now, 0);
+	assert_null(get(store, at_ms(17), "a"));
+	assert_int_equal(set(store, at_ms(17), "a", view_text("2"), 0), STORE_OK);
+	assert_true(holds(get(store, at_ms(17), "a"), "2"));
+	assert_true(holds(get(store, at_ms(30), "a"), "2"));
+	store_destroy(store);
+}
+
+static void
+a_later_flush_brings_nothing_back(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct now now = at_ms(0);
+
+	(void)state;
+	assert_int_equal(set(store, now, "a", view_text("1"), 0), STORE_OK);
+	store_flush(store, &now, 0);
+	store_flush(store, &now, at_ms(500).wall_ms);
+	assert_null(get(store, now, "a"));
+	assert_int_equal(set(store, now, "b", view_text("1"), 0), STORE_OK);
+	assert_true(holds(get(store, at_ms(499), "b"), "1"));
+	assert_null(get(store, at_ms(500), "b"));
 	store_destroy(store);
 }
 
@@ -345,6 +380,8 @@ static const struct CMUnitTest store_tests[] = {
 	cmocka_unit_test(a_batch_over_two_shards_finds_each_key_where_it_belongs),
 	cmocka_unit_test(a_flush_takes_what_came_before_it_even_in_its_own_millisecond),
 	cmocka_unit_test(a_flush_in_the_future_waits_for_its_time),
+	cmocka_unit_test(what_a_slower_clock_stores_after_a_flush_stays),
+	cmocka_unit_test(a_later_flush_brings_nothing_back),
 	cmocka_unit_test(a_value_over_the_limit_is_refused),
 	cmocka_unit_test(a_full_table_evicts_and_says_so),
 	cmocka_unit_test(under_overload_memory_keeps_to_the_budget),
