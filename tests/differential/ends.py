@@ -72,7 +72,14 @@ class Memcached(UdpEnd):
 
 
 class Node(UdpEnd):
-    """A Slipring node: every reply is one run of datagrams, numbered and full but the last."""
+    """A Slipring node: every reply is one run of datagrams, numbered and full but the last.
+
+    patience: seconds to wait after a silent request. Another worker may execute it, and
+    what is asked next at this one would overtake it."""
+
+    def __init__(self, address, patience=0.0):
+        super().__init__(address)
+        self.patience = patience
 
     def ask(self, text, expect=True):
         asked = self.send(text)
@@ -93,6 +100,7 @@ class Node(UdpEnd):
         sentinel = self.send(SENTINEL)
         request_id, _, _, _, body = self.receive(text)
         assert (request_id, body) == (sentinel, b"MN\r\n"), f"{text!r} was to be silent, answered {body!r}"
+        time.sleep(self.patience)
         return b""
 
 
@@ -159,7 +167,7 @@ class Pair:
         self.memcached_process, self.memcached = start_memcached()
         if self.target:
             host, _, port = self.target.rpartition(":")
-            self.node_process, self.node = None, Node((host, int(port)))
+            self.node_process, self.node = None, Node((host, int(port)), patience=0.003)
         else:
             self.node_process, self.node = start_node(self.workers)
 
