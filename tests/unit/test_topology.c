@@ -91,6 +91,10 @@ a_topology_that_makes_no_sense_is_refused(void **state)
 	}
 	for (uint32_t len = 0; len < value.len; len++)
 		assert_false(topology_parse(view_of(bytes, len), &topology));
+	store_le16(bytes + 16 + 24 + 16, TOPOLOGY_NODES_MAX);
+	assert_false(topology_parse(value, &topology));
+	store_le16(bytes + 16 + 24 + 16, TOPOLOGY_NODES_MAX - 1);
+	assert_true(topology_parse(value, &topology));
 	bytes[16 + 20] = WORKER_MAX;
 	store_le16(bytes + 16 + 18, 65536 - WORKER_MAX); /* the last port is 65535 */
 	assert_true(topology_parse(value, &topology));
