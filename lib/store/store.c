@@ -92,12 +92,12 @@ bytes_equal(const uint8_t *a, const uint8_t *b, uint32_t len)
 	return (differ | (load_le64(a + len - 8) ^ load_le64(b + len - 8))) == 0;
 }
 
-/* Header and key of a short key's item lie on one line or on two, by chance. */
+/* Header and key of a short key's item lie on one line or on two, by chance. A miss has no item. */
 static inline void
 prefetch_item(const struct item *item, uint32_t key_len)
 {
 	__builtin_prefetch(item);
-	__builtin_prefetch((const uint8_t *)item + ITEM_HEADER_LEN + key_len);
+	__builtin_prefetch((const void *)((uintptr_t)item + ITEM_HEADER_LEN + key_len));
 }
 
 static void

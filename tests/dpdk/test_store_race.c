@@ -1,0 +1,13 @@
+/* Owners and readers at once over rte_hash, jemalloc and liburcu. */
+enum { RACE_OPERATIONS = 60000 };
+
+#include "tests/conformance/race.h"
+
+#include "tests/dpdk/eal.h"
+
+int
+main(void)
+{
+	eal_start();
+	return cmocka_run_group_tests_name("store race", race_tests, start_reader, stop_reader);
+}
