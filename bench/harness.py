@@ -13,7 +13,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 BUILD = os.path.join(ROOT, os.environ.get("SLIPRING_BUILD") or "build/release")
-HISTORY = os.path.join(ROOT, "bench/history")
+HISTORY = os.environ.get("SLIPRING_BENCH_HISTORY") or os.path.join(ROOT, "bench/history")
 HUGE_COUNT = "/proc/sys/vm/nr_hugepages"
 
 
