@@ -101,7 +101,7 @@ slipring_submit(struct slipring *handle, const struct slipring_request *from)
 void
 handle_round(struct slipring *handle, uint64_t until_ns)
 {
-	uint64_t now_ns = handle_now_ns();
+	uint64_t now_ns = handle_now_ns(), timer_ns = UINT64_MAX;
 
 	large_tidy(handle);
 	large_step(handle, now_ns);
@@ -110,11 +110,14 @@ handle_round(struct slipring *handle, uint64_t until_ns)
 
 		if (!lane_busy(lane))
 			continue;
+		/* An application that was away finds its answers here, not their repeats. */
+		if (lane_deadline(lane) <= now_ns)
+			socket_drain(lane);
 		lane_send(lane, now_ns);
-		if (lane_deadline(lane) < until_ns)
-			until_ns = lane_deadline(lane);
+		if (lane_deadline(lane) < timer_ns)
+			timer_ns = lane_deadline(lane);
 	}
-	socket_wait(handle, until_ns);
+	socket_wait(handle, timer_ns, until_ns);
 	if (handle->large.active)
 		large_step(handle, now_ns);
 }

@@ -109,6 +109,7 @@ slipring_open(const char *host, const struct slipring_options *options)
 		return handle;
 	}
 	take_options(handle, options);
+	socket_init(handle);
 	handle->lane_count = 1;
 	handle->topology.worker_count = 1;
 	handle->topology.ports[0] = handle->options.port;

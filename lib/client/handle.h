@@ -45,6 +45,8 @@ struct slipring {
 	struct lane *out_lane;
 	/* and in */
 	uint8_t in[CLIENT_BATCH][2048];
+	struct mmsghdr in_messages[CLIENT_BATCH]; /* one for each, made once (socket_init) */
+	struct iovec in_parts[CLIENT_BATCH];
 };
 
 uint64_t handle_now_ns(void);
@@ -60,14 +62,20 @@ struct lane *handle_worker_lane(struct slipring *handle, uint32_t worker);
 bool handle_topology(const struct slipring *handle, struct view value, struct slipring_topology *topology);
 
 /* The socket's side (socket.c). */
+void socket_init(struct slipring *handle);
 bool socket_resolve(struct slipring *handle);
 int socket_open(struct slipring *handle, uint16_t port);
 /* Room for the next frame to this lane; sends a full batch, or another lane's, first. */
 uint8_t *socket_frame(struct lane *lane);
 void socket_frame_done(struct slipring *handle, uint16_t len);
 void socket_flush(struct slipring *handle);
-/* Waits until a datagram came or until_ns, feeds what came to the lanes. */
-void socket_wait(struct slipring *handle, uint64_t until_ns);
+/* Takes in all that has come to a lane by now. */
+void socket_drain(struct lane *lane);
+/*
+ * Waits until a datagram came, until_ns (the caller's time) or, a few ms late at
+ * worst, timer_ns (the lanes'); feeds what came to the lanes.
+ */
+void socket_wait(struct slipring *handle, uint64_t timer_ns, uint64_t until_ns);
 
 /* One round: send, wait until something comes or until_ns, take it in (batch.c). */
 void handle_round(struct slipring *handle, uint64_t until_ns);

@@ -83,6 +83,8 @@ settle(struct lane *lane, struct slot *slot, enum slipring_status status, const 
 		lane->in_flight--;
 	else
 		lane->queued_bytes -= slot->wire_len;
+	if (lane->in_flight == 0)
+		lane->retry_ns = UINT64_MAX;
 	slot->sequence = 0;
 	while (lane->floor < lane->next && !slot_live(lane, lane->floor))
 		lane->floor++;

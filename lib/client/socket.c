@@ -17,6 +17,16 @@
  */
 enum { RECEIVE_TIMEOUT_US = 4000, SOCKET_BUFFER_SIZE = 4 << 20 };
 
+void
+socket_init(struct slipring *handle)
+{
+	for (int i = 0; i < CLIENT_BATCH; i++) {
+		handle->in_parts[i] = (struct iovec){ handle->in[i], sizeof handle->in[i] };
+		handle->in_messages[i].msg_hdr.msg_iov = &handle->in_parts[i];
+		handle->in_messages[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
 bool
 socket_resolve(struct slipring *handle)
 {
@@ -127,28 +137,28 @@ receive_one(struct slipring *handle, struct lane *lane, int flags)
 	return true;
 }
 
-/* All that has come to a lane, up to a batch. */
-static bool
+/* All that has come to a lane, up to a batch. Returns how many datagrams. */
+static int
 receive_batch(struct slipring *handle, struct lane *lane, int flags)
 {
-	struct mmsghdr messages[CLIENT_BATCH];
-	struct iovec parts[CLIENT_BATCH];
+	int n = recvmmsg(lane->fd, handle->in_messages, CLIENT_BATCH, flags, NULL);
 	uint64_t now_ns;
-	int n;
 
-	for (int i = 0; i < CLIENT_BATCH; i++) {
-		parts[i] = (struct iovec){ handle->in[i], sizeof handle->in[i] };
-		messages[i] = (struct mmsghdr){ .msg_hdr = { .msg_iov = &parts[i], .msg_iovlen = 1 } };
-	}
-	n = recvmmsg(lane->fd, messages, CLIENT_BATCH, flags, NULL);
 	if (n < 0) {
 		note_error(lane, errno);
-		return false;
+		return 0;
 	}
 	now_ns = handle_now_ns();
 	for (int i = 0; i < n; i++)
-		lane_receive(lane, handle->in[i], messages[i].msg_len, now_ns);
-	return n > 0;
+		lane_receive(lane, handle->in[i], handle->in_messages[i].msg_len, now_ns);
+	return n;
+}
+
+void
+socket_drain(struct lane *lane)
+{
+	while (receive_batch(lane->handle, lane, MSG_DONTWAIT) == CLIENT_BATCH)
+		;
 }
 
 static bool
@@ -156,7 +166,7 @@ receive(struct slipring *handle, struct lane *lane, bool wait)
 {
 	if (lane->in_flight == 1)
 		return receive_one(handle, lane, wait ? 0 : MSG_DONTWAIT);
-	return receive_batch(handle, lane, wait ? MSG_WAITFORONE : MSG_DONTWAIT);
+	return receive_batch(handle, lane, wait ? MSG_WAITFORONE : MSG_DONTWAIT) > 0;
 }
 
 /* Sleeps until one of several sockets has something, or for less than a kernel tick. */
@@ -187,11 +197,22 @@ spin_on(struct slipring *handle, struct lane **busy, uint32_t n, uint64_t until_
 	} while (!some && handle_now_ns() < until_ns);
 }
 
+/*
+ * One socket and time enough: a blocking recv(2), which needs no poll(2) before it,
+ * but knows time by the kernel's tick only.
+ */
+static bool
+coarse(const struct slipring *handle, uint32_t n, uint64_t now_ns, uint64_t until_ns)
+{
+	return n == 1 && until_ns - now_ns >= RECEIVE_TIMEOUT_US * NS_PER_US &&
+	    handle->options.try_timeout_us >= RECEIVE_TIMEOUT_US;
+}
+
 void
-socket_wait(struct slipring *handle, uint64_t until_ns)
+socket_wait(struct slipring *handle, uint64_t timer_ns, uint64_t until_ns)
 {
 	struct lane *busy[SLIPRING_WORKERS_MAX];
-	uint64_t now_ns = handle_now_ns();
+	uint64_t now_ns = handle_now_ns(), end_ns = timer_ns < until_ns ? timer_ns : until_ns;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < handle->lane_count; i++)
@@ -199,10 +220,10 @@ socket_wait(struct slipring *handle, uint64_t until_ns)
 			busy[n++] = &handle->lanes[i];
 	if (n == 0)
 		return;
-	if (until_ns <= now_ns || handle->options.spin)
-		spin_on(handle, busy, n, until_ns);
-	else if (n == 1 && until_ns - now_ns >= RECEIVE_TIMEOUT_US * NS_PER_US)
+	if (end_ns <= now_ns || handle->options.spin)
+		spin_on(handle, busy, n, end_ns);
+	else if (coarse(handle, n, now_ns, until_ns))
 		receive(handle, busy[0], true);
 	else
-		sleep_on(handle, busy, n, until_ns - now_ns);
+		sleep_on(handle, busy, n, end_ns - now_ns);
 }
