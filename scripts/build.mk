@@ -40,7 +40,7 @@ CFLAGS_lib_io = $(DPDK_CFLAGS)
 CFLAGS_lib_store = $(DPDK_CFLAGS)
 CFLAGS_tests_unit = -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_race = -I. -Wno-missing-prototypes
-CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Wno-missing-prototypes
+CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_model = -I.
 CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.
 CFLAGS_bench = $(DPDK_CFLAGS) -I.
@@ -84,6 +84,9 @@ $(RACE): $(BUILD)/tests/race/%: $(BUILD)/obj/tests/race/%.o $(LIBCORE) $(LIBMODE
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) -lcmocka $(CORE_LIBS)
+
+# The daemon's poll loop, run on two lcores.
+$(BUILD)/tests/dpdk/test_workers: $(call obj,app/slipringd/worker.c)
 
 $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)

@@ -1,0 +1,312 @@
+/*
+ * Two workers as the daemon runs them (worker_main on two lcores, real mailboxes, real
+ * store), each behind a net_ring port whose other end this test holds: writes that land at
+ * the wrong worker are mailed, answered by their owner, and executed once however often
+ * their frame comes.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include "base/histogram.h"
+#include "base/prng.h"
+#include "base/roles.h"
+#include "bench/frames.h"
+#include "slipringd/worker.h"
+#include "store/reclaim.h"
+
+enum { WORKERS = 2, KEYS = 16, ROUNDS = 3000, COPIES_MAX = 3, LOST_CYCLES_S = 10 };
+
+static struct {
+	struct rte_ring *to[WORKERS], *from[WORKERS];
+	struct rte_mempool *pool;
+	struct store *store;
+	struct port *ports[WORKERS];
+	struct worker *workers[WORKERS];
+	struct counters counters[WORKERS];
+	struct link link;
+	struct native_header header;
+	struct prng prng;
+	char keys[KEYS][16];
+	uint64_t numbers[KEYS];
+} t;
+
+/* The ports that io_start makes send to themselves; these are made of our rings. */
+static void
+open_port(const struct io_config *config, uint32_t i, uint8_t mac[6])
+{
+	struct error error;
+	char name[16];
+
+	snprintf(name, sizeof name, "to%u", i);
+	t.to[i] = rte_ring_create(name, 1024, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	snprintf(name, sizeof name, "from%u", i);
+	t.from[i] = rte_ring_create(name, 1024, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	assert_true(t.to[i] && t.from[i]);
+	snprintf(name, sizeof name, "held%u", i);
+	assert_true(rte_eth_from_rings(name, &t.to[i], 1, &t.from[i], 1, 0) >= 0);
+	t.ports[i] = port_open(config, i, mac, &error);
+	assert_non_null(t.ports[i]);
+}
+
+static ON_MAIN void
+create_worker(uint32_t i, const uint8_t mac[6])
+{
+	struct worker_config config = { .idle = WORKER_ADAPTIVE, .idle_polls = 50, .idle_sleep_ms = 10,
+		.net = { .ipv4 = { 10, 0, 0, 1 }, .verify_checksums = true },
+		.serve = { .worker = i, .worker_count = WORKERS, .store = t.store, .native_port = 7411,
+			.epoch = 1, .cookie_secret = "for the cookies", .boot = 7, .version = "test",
+			.counters = &t.counters[i] } };
+	struct error error;
+
+	memcpy(config.net.mac, mac, 6);
+	for (uint32_t w = 0; w < WORKERS; w++) {
+		config.serve.all_counters[w] = &t.counters[w];
+		config.net.ports[w].port = (uint16_t)(7411 + w);
+		config.net.ports[w].service = SERVICE_NATIVE;
+	}
+	config.net.port_count = WORKERS;
+	t.workers[i] = worker_create(&config, t.ports[i], &t.counters[i], &error);
+	assert_non_null(t.workers[i]);
+}
+
+static int
+start(void **state)
+{
+	struct io_config io = { .worker_count = WORKERS, .float_lcores = true, .no_huge = true, .memory_mb = 256,
+		.profile = { .driver = "net_ring", .rx_descriptors = 256, .tx_descriptors = 256, .mbufs = 8192 } };
+	struct store_config store = { .shard_count = WORKERS, .memory_bytes = 64 << 20, .items_max = 16384,
+		.expected_item_size = 128, .secret = "the store's own" };
+	struct error error;
+	uint8_t mac[6];
+
+	(void)state;
+	role_main_begin();
+	assert_int_equal(io_start(&io, &error), STATUS_OK);
+	assert_int_equal(reclaim_start(&error), STATUS_OK);
+	t.store = store_create(&store, &error);
+	assert_non_null(t.store);
+	t.pool = rte_pktmbuf_pool_create("client", 8191, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	assert_non_null(t.pool);
+	snprintf(io.profile.driver, sizeof io.profile.driver, "net_ring_held");
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		open_port(&io, i, mac);
+		create_worker(i, mac);
+		memcpy(t.link.peer_mac, mac, 6);
+	}
+	memcpy(t.link.mac, "\2\0\0\0\0\7", 6);
+	memcpy(t.link.ip, "\x0a\0\0\7", 4);
+	memcpy(t.link.peer_ip, "\x0a\0\0\1", 4);
+	t.link.port = 40000;
+	for (uint32_t i = 0; i < WORKERS; i++)
+		worker_connect(t.workers[i], t.workers, WORKERS);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		assert_int_equal(io_launch(i, worker_main, t.workers[i]), STATUS_OK);
+	for (uint32_t i = 0; i < KEYS; i++)
+		snprintf(t.keys[i], sizeof t.keys[i], "counter-%u", i);
+	t.prng.state = 20261120;
+	t.header = (struct native_header){ .version = NATIVE_VERSION, .client = 77, .sequence = 1, .window = 64 };
+	return 0;
+}
+
+static int
+stop(void **state)
+{
+	struct rte_mbuf *left;
+
+	(void)state;
+	role_main_begin();
+	for (uint32_t i = 0; i < WORKERS; i++)
+		worker_stop(t.workers[i]);
+	for (uint32_t i = 0; i < WORKERS; i++)
+		io_join(i);
+	for (uint32_t i = 0; i < WORKERS; i++) {
+		while (rte_ring_dequeue(t.from[i], (void **)&left) == 0)
+			rte_pktmbuf_free(left);
+		worker_destroy(t.workers[i]);
+	}
+	for (uint32_t i = 0; i < WORKERS; i++)
+		port_close(t.ports[i]);
+	store_destroy(t.store);
+	reclaim_stop();
+	io_stop();
+	return 0;
+}
+
+/* The client's next frame, of one operation. */
+static struct request
+an_operation(enum op op, uint32_t key)
+{
+	struct request request = { .op = (uint8_t)op };
+
+	if (op == OP_PING)
+		return request;
+	request.key = view_text(t.keys[key]);
+	request.slot = slot_of_key(request.key);
+	if (op == OP_INCR) {
+		request.flags = REQUEST_CREATE;
+		request.delta = request.initial = 1;
+	}
+	return request;
+}
+
+static void
+send_to(uint32_t worker, const struct request *request)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(t.pool);
+	uint8_t *frame, *payload;
+	struct writer out;
+	uint16_t len;
+
+	assert_non_null(mbuf);
+	frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	payload = frame + TEMPLATE_NATIVE;
+	t.header.op_count = 1;
+	native_header_compose(&t.header, payload);
+	out = writer_of(payload + NATIVE_HEADER_LEN, 500);
+	native_request_compose(&out, request);
+	len = (uint16_t)(out.at - payload);
+	t.link.peer_port = (uint16_t)(7411 + worker);
+	link_headers(&t.link, frame, len);
+	frame_checksum(frame, (uint16_t)(TEMPLATE_NATIVE + len));
+	mbuf->data_len = mbuf->pkt_len = TEMPLATE_NATIVE + len;
+	assert_int_equal(rte_ring_enqueue(t.to[worker], mbuf), 0);
+}
+
+/* The next answer to the present sequence, from whichever worker; its packet is the caller's to free. */
+static struct rte_mbuf *
+receive(uint32_t *worker)
+{
+	uint64_t start = io_cycles();
+
+	for (uint32_t i = 0;; i = (i + 1) % WORKERS) {
+		struct rte_mbuf *mbuf;
+
+		if (io_cycles() - start > LOST_CYCLES_S * io_cycles_hz())
+			return NULL;
+		if (rte_ring_dequeue(t.from[i], (void **)&mbuf) != 0)
+			continue;
+		*worker = i;
+		if (load_le64(rte_pktmbuf_mtod(mbuf, uint8_t *) + TEMPLATE_SEQUENCE) == t.header.sequence)
+			return mbuf;
+		rte_pktmbuf_free(mbuf);
+	}
+}
+
+static struct native_result
+await(uint32_t *worker)
+{
+	struct rte_mbuf *mbuf = receive(worker);
+	struct native_header header;
+	struct native_result result;
+	uint8_t *payload;
+	struct reader in;
+
+	assert_non_null(mbuf);
+	payload = rte_pktmbuf_mtod(mbuf, uint8_t *) + TEMPLATE_NATIVE;
+	assert_true(native_header_parse(view_of(payload, mbuf->data_len - TEMPLATE_NATIVE), &header));
+	t.header.cookie = header.cookie;
+	in = reader_of(payload + NATIVE_HEADER_LEN, mbuf->data_len - TEMPLATE_NATIVE - NATIVE_HEADER_LEN);
+	if (header.error != OP_STATUS_OK)
+		result = (struct native_result){ .status = header.error };
+	else
+		assert_true(native_result_parse(&in, &result));
+	result.value = view_of(NULL, 0); /* dies with the packet */
+	rte_pktmbuf_free(mbuf);
+	return result;
+}
+
+static void
+a_worker_challenges_and_another_takes_the_cookie(void **state)
+{
+	struct request ping = an_operation(OP_PING, 0);
+	uint32_t worker;
+
+	(void)state;
+	send_to(0, &ping);
+	assert_int_equal(await(&worker).status, OP_STATUS_UNPROVEN);
+	send_to(1, &ping);
+	assert_int_equal(await(&worker).status, OP_STATUS_OK);
+	assert_int_equal(worker, 1);
+}
+
+/* Every copy, at whichever worker, answers the one number that the first execution gave. */
+static void
+repeated_increments_at_either_worker_count_once(void **state)
+{
+	(void)state;
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		uint32_t key = (uint32_t)prng_below(&t.prng, KEYS), worker;
+		uint32_t copies = 1 + (uint32_t)prng_below(&t.prng, COPIES_MAX);
+		struct request request = an_operation(OP_INCR, key);
+
+		t.header.sequence++;
+		for (uint32_t i = 0; i < copies; i++)
+			send_to((uint32_t)prng_below(&t.prng, WORKERS), &request);
+		t.numbers[key]++;
+		for (uint32_t i = 0; i < copies; i++) {
+			struct native_result result = await(&worker);
+
+			assert_int_equal(result.status, OP_STATUS_OK);
+			assert_int_equal(result.number, t.numbers[key]);
+			assert_int_equal(worker, request.slot % WORKERS); /* the owner answers */
+		}
+	}
+	assert_true(counter_read(&t.counters[0], COUNTER_MAIL_RUN) > ROUNDS / 8);
+	assert_true(counter_read(&t.counters[1], COUNTER_MAIL_RUN) > ROUNDS / 8);
+}
+
+static uint64_t
+median_us(enum op op, bool foreign)
+{
+	struct histogram *histogram = calloc(1, sizeof *histogram);
+	uint64_t median;
+
+	assert_non_null(histogram);
+	histogram_init(histogram);
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		struct request request = an_operation(op, (uint32_t)prng_below(&t.prng, KEYS));
+		uint32_t owner = request.slot % WORKERS, worker;
+		uint64_t start;
+
+		t.header.sequence++;
+		start = io_cycles();
+		send_to(foreign ? !owner : owner, &request);
+		assert_int_equal(await(&worker).status, OP_STATUS_OK);
+		histogram_record(histogram, (io_cycles() - start) * 1000000 / io_cycles_hz());
+	}
+	median = histogram_percentile(histogram, 50);
+	free(histogram);
+	return median;
+}
+
+/* Bounds are wide: two workers that sleep, and a client that spins, share two cores with others. */
+static void
+a_mailed_write_wakes_its_owner_soon(void **state)
+{
+	uint64_t own = median_us(OP_INCR, false), mailed = median_us(OP_INCR, true);
+
+	(void)state;
+	printf("median round trip: %llu us at the owner, %llu us mailed\n", (unsigned long long)own,
+	    (unsigned long long)mailed);
+	assert_true(mailed < 20000);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_worker_challenges_and_another_takes_the_cookie),
+		cmocka_unit_test(repeated_increments_at_either_worker_count_once),
+		cmocka_unit_test(a_mailed_write_wakes_its_owner_soon),
+	};
+
+	return cmocka_run_group_tests_name("workers over net_ring", tests, start, stop);
+}
