@@ -4,13 +4,16 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/bpf.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -146,6 +149,21 @@ has_ipv6_default(const char *name)
 	return found;
 }
 
+/* ethtool -l: what is active; a device that cannot tell has all its queues active. */
+static void
+read_channels(struct nic *nic, const char *name)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+	struct ifreq request = { .ifr_data = (char *)&channels };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+	if (fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0 && channels.rx_count + channels.combined_count)
+		nic->rx_queues = channels.rx_count + channels.combined_count;
+	if (fd >= 0)
+		close(fd);
+}
+
 enum status
 nic_read(const char *name, struct nic *nic, struct error *error)
 {
@@ -162,6 +180,7 @@ nic_read(const char *name, struct nic *nic, struct error *error)
 		return error_set(error, STATUS_UNAVAILABLE, "interface %s: %s", name,
 		    strerror(len >= (ssize_t)sizeof *header ? reply_error(header) : errno));
 	read_link(nic, header);
+	read_channels(nic, name);
 	if (nic->xdp_program)
 		read_xdp_name(nic);
 	read_addresses(nic, name);

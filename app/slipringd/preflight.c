@@ -105,12 +105,16 @@ check_control_socket(const struct config *config, struct error *error)
 
 /* --- locks ------------------------------------------------------------------- */
 
+/* Both sides of a vhost-user socket name the same path; a kernel interface is one whatever drives it. */
 static socklen_t
-lock_address(const char *interface, struct sockaddr_un *address)
+lock_address(const struct io_profile *profile, const char *interface, struct sockaddr_un *address)
 {
+	bool user = is_driver(profile, "net_vhost") || is_driver(profile, "net_virtio_user");
+
 	*address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	/* The first byte stays NUL: an abstract name. */
-	int len = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "slipring/interface/%s", interface);
+	int len = snprintf(address->sun_path + 1, sizeof address->sun_path - 1, "slipring/%s/%s",
+	    user ? profile->driver : "interface", interface);
 
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
 }
@@ -131,10 +135,10 @@ lock_holder(const struct sockaddr_un *address, socklen_t len)
 }
 
 static enum status
-lock(struct preflight *preflight, const char *interface, struct error *error)
+lock(struct preflight *preflight, const struct io_profile *profile, const char *interface, struct error *error)
 {
 	struct sockaddr_un address;
-	socklen_t len = lock_address(interface, &address);
+	socklen_t len = lock_address(profile, interface, &address);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	/* listen(2) so that whoever comes second can ask who holds it. */
@@ -248,6 +252,23 @@ queues_wanted(const struct config *config, const char *interface)
 	return wanted;
 }
 
+/* An AF_XDP socket reads one queue; frames that the sender hashes to a queue without one are lost. */
+static enum status
+check_queues(const struct config *config, const char *interface, const struct nic *nic, struct error *error)
+{
+	uint32_t wanted = queues_wanted(config, interface);
+
+	if (wanted == nic->rx_queues)
+		return STATUS_OK;
+	if (wanted > nic->rx_queues)
+		return error_set(error, STATUS_UNAVAILABLE, "interface %s has %u receive queues for %u workers: give each an "
+		    "interface, or more queues: ethtool -L %s combined %u (veth: rx %u tx %u, on both ends)", interface,
+		    nic->rx_queues, wanted, interface, wanted, wanted, wanted);
+	return error_set(error, STATUS_UNAVAILABLE, "interface %s has %u receive queues and %u would be read, so frames in "
+	    "the others would be lost: ethtool -L %s combined %u (veth: rx %u tx %u, on both ends), or more workers", interface,
+	    nic->rx_queues, wanted, interface, wanted, wanted, wanted);
+}
+
 static enum status
 check_kernel_interface(const struct config *config, const struct io_profile *profile, const char *interface,
     struct error *error)
@@ -265,15 +286,14 @@ check_kernel_interface(const struct config *config, const struct io_profile *pro
 	if (!nic.up)
 		return error_set(error, STATUS_UNAVAILABLE, "interface %s is down: ip link set dev %s up", interface,
 		    interface);
-	if (is_driver(profile, "net_af_packet") && queues_wanted(config, interface) > 1)
+	if (is_driver(profile, "net_af_xdp"))
+		return check_queues(config, interface, &nic, error) == STATUS_OK ?
+		    check_xdp(config, interface, &nic, error) : error->status;
+	if (queues_wanted(config, interface) > 1)
 		return error_set(error, STATUS_UNAVAILABLE, "profile %s opens one queue an interface, and %s is given to "
 		    "%u workers: each would see every frame", profile->name, interface,
 		    queues_wanted(config, interface));
-	if (queues_wanted(config, interface) > nic.rx_queues)
-		return error_set(error, STATUS_UNAVAILABLE, "interface %s has %u queues for %u workers: give each worker an "
-		    "interface, or make one with more queues (ip link add ... numrxqueues N; ethtool -L)",
-		    interface, nic.rx_queues, queues_wanted(config, interface));
-	return is_driver(profile, "net_af_xdp") ? check_xdp(config, interface, &nic, error) : STATUS_OK;
+	return STATUS_OK;
 }
 
 /* --- PCI cards and sockets ------------------------------------------------------- */
@@ -378,7 +398,7 @@ check_interfaces(struct preflight *preflight, const struct config *config, const
 
 		if (seen_before(&config->interfaces, i))
 			continue;
-		if (lock(preflight, interface, error) != STATUS_OK ||
+		if (lock(preflight, profile, interface, error) != STATUS_OK ||
 		    check_interface(config, profile, interface, error) != STATUS_OK)
 			return error->status;
 	}

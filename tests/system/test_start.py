@@ -11,88 +11,9 @@ import time
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DAEMON = os.path.join(os.environ.get("SLIPRING_BUILD") or os.path.join(ROOT, "build/release"), "slipringd")
-PREFIX = f"start{os.getpid()}"
+from nodes import ip, netns, start, xdp_of  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-def ip(*arguments):
-    return subprocess.run(["ip", *arguments], check=True, text=True, capture_output=True).stdout
-
-
-@pytest.fixture
-def netns():
-    """A namespace with e0 (two queues) and e1 (one), up and without addresses; their peers stand beside them."""
-    name = PREFIX + "-a"
-    ip("netns", "add", name)
-    try:
-        for device, queues in (("e0", "2"), ("e1", "1")):
-            ip("-n", name, "link", "add", device, "numtxqueues", queues, "numrxqueues", queues,
-               "type", "veth", "peer", "name", "p" + device, "numtxqueues", queues, "numrxqueues", queues)
-            ip("-n", name, "link", "set", "p" + device, "up")
-        subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"], check=True)
-        for device in ("e0", "e1"):
-            ip("-n", name, "link", "set", device, "up")
-        yield name
-    finally:
-        subprocess.run(["ip", "netns", "del", name])
-
-
-class Node:
-    def __init__(self, netns, run_dir, *arguments, wrap=(), node="n1", **environment):
-        self.run_dir, self.node, self.netns = str(run_dir), node, netns
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("SLIPRING_")}
-        self.process = subprocess.Popen(
-            ["ip", "netns", "exec", netns, *wrap, DAEMON, "--no-huge", "--float-lcores", "--ipv4", "10.9.0.1/24",
-             "--memory", "16M", "--run-dir", self.run_dir, "--node-id", node, *arguments],
-            env={**clean, **environment}, text=True, stderr=subprocess.PIPE)
-        self.said = ""
-
-    def ready(self):
-        for line in self.process.stderr:
-            self.said += line
-            if re.search(r" INFO \S+ ready: ", line):
-                return self
-        raise AssertionError(f"ended with {self.process.wait()}: {self.said}")
-
-    def refused(self):
-        """The one ERROR line of a node that must not start."""
-        self.said += self.process.communicate(timeout=20)[1]
-        assert self.process.returncode == 3, self.said
-        errors = re.findall(r" ERROR \S+ (.*)", self.said)
-        assert len(errors) == 1, self.said
-        return errors[0]
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        self.said += self.process.communicate(timeout=20)[1]
-        return self.process.returncode
-
-    def get(self, path, *arguments):
-        out = subprocess.run(["curl", "-sS", "--unix-socket", f"{self.run_dir}/{self.node}.sock", *arguments,
-                              f"http://{self.node}{path}"], check=True, text=True, capture_output=True, timeout=10)
-        return json.loads(out.stdout)
-
-
-@pytest.fixture
-def start(netns, tmp_path):
-    nodes = []
-
-    def make(*arguments, **how):
-        nodes.append(Node(netns, tmp_path, *arguments, **how))
-        return nodes[-1]
-    yield make
-    for node in nodes:
-        if node.process.poll() is None:
-            node.process.kill()
-            node.process.communicate()
-
-
-def xdp_of(netns, device="e0"):
-    """Id of the attached XDP program, None without."""
-    return json.loads(ip("-j", "-d", "-n", netns, "link", "show", device))[0].get("xdp", {}).get("prog", {}).get("id")
 
 
 def test_a_clean_stop_leaves_nothing_behind(start, netns, tmp_path):
@@ -129,7 +50,7 @@ def test_a_start_after_kill_9_finds_its_way(start, netns):
 
 
 def test_a_missing_interface_is_told_with_those_there(start):
-    assert start("--interfaces", "eth9").refused() == "there is no interface eth9 here; there is: pe0, e0, pe1, e1"
+    assert start("--interfaces", "eth9").refused() == "there is no interface eth9 here; there is: pe0, e0, pe1, e1, pq0, q0"
 
 
 def test_no_interface_at_all(start):
@@ -171,7 +92,16 @@ def test_an_interface_that_is_down(start, netns):
 
 def test_more_workers_than_queues(start):
     refusal = start("--interfaces", "e1", "--workers", "2").refused()
-    assert refusal.startswith("interface e1 has 1 queues for 2 workers")
+    assert refusal.startswith("interface e1 has 1 receive queues for 2 workers")
+    assert "ethtool -L e1 combined 2 (veth: rx 2 tx 2, on both ends)" in refusal
+
+
+def test_more_queues_than_workers_would_lose_frames(start, netns):
+    refusal = start("--interfaces", "q0").refused()
+    assert refusal.startswith("interface q0 has 2 receive queues and 1 would be read, so frames in the others would be lost")
+    for end in ("q0", "pq0"):  # as it says
+        subprocess.run(["ip", "netns", "exec", netns, "ethtool", "-L", end, "rx", "1", "tx", "1"], check=True)
+    assert start("--interfaces", "q0").ready().stop() == 0
 
 
 def test_an_interface_in_use_by_another_node(start, netns, tmp_path):
