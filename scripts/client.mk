@@ -29,7 +29,7 @@ $(CLIENT_SO): $(CLIENT_PIC) lib/client/slipring.map
 	  -o $@ $(CLIENT_PIC) -lsodium -lxxhash
 	$(Q)ln -sf libslipring.so.0 $(BUILD)/libslipring.so
 
-$(BUILD)/slipring.pc: lib/client/slipring.pc.in
+$(BUILD)/slipring.pc: lib/client/slipring.pc.in $(BUILD)/prefix
 	$(Q)mkdir -p $(@D)
 	$(Q)sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' $< > $@
 

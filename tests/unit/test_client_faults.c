@@ -100,7 +100,7 @@ static void
 hasty(struct slipring_options *options)
 {
 	options->try_timeout_us = 20000;
-	options->deadline_us = 200000;
+	options->deadline_us = 400000;
 }
 
 static void
@@ -172,12 +172,12 @@ silence_is_a_timeout_at_the_deadline(void **state)
 	(void)state;
 	/* No cookie was ever had, so nothing can have been executed: even a write says TIMEOUT. */
 	assert_int_equal(slipring_set(cache, KEY("k"), "v", 1, 0, 0, &r), SLIPRING_TIMEOUT);
-	assert_in_range(now_ms() - start, 190, 600);
-	snprintf(expected, sizeof expected, "no answer from 127.0.0.1:%u within 200 ms", puppet.port);
+	assert_in_range(now_ms() - start, 390, 3000);
+	snprintf(expected, sizeof expected, "no answer from 127.0.0.1:%u within 400 ms", puppet.port);
 	assert_string_equal(slipring_error(cache), expected);
 	while (puppet_hear(&puppet, MSG_DONTWAIT))
 		heard++;
-	assert_in_range(heard, 2, 6); /* 20, 40, 80 ms and so on: it backs off */
+	assert_in_range(heard, 2, 7); /* 20, 40, 80 ms and so on: it backs off */
 	slipring_close(cache);
 	close(puppet.fd);
 }
@@ -204,6 +204,18 @@ a_write_without_an_answer_is_outcome_unknown_a_read_a_timeout(void **state)
 	}
 }
 
+/* Polls until a request is heard. */
+static bool
+hear_repeat(struct puppet *puppet, struct slipring *cache)
+{
+	for (int i = 0; i < 1000; i++) {
+		slipring_poll(cache, 1000);
+		if (puppet_hear(puppet, MSG_DONTWAIT))
+			return true;
+	}
+	return false;
+}
+
 static void
 a_repeat_keeps_its_number_and_tells_the_floor(void **state)
 {
@@ -213,8 +225,7 @@ a_repeat_keeps_its_number_and_tells_the_floor(void **state)
 	uint64_t sequence = puppet.header.sequence + 1; /* behind TOPOLOGY */
 
 	(void)state;
-	slipring_poll(cache, 40000);
-	assert_true(puppet_hear(&puppet, 0));
+	assert_true(hear_repeat(&puppet, cache));
 	assert_int_equal(puppet.op, OP_INCR);
 	assert_true(puppet.header.sequence == sequence);
 	assert_int_equal(puppet.header.window, 0); /* it is the oldest unsettled */
@@ -250,8 +261,7 @@ a_restart_makes_a_sent_write_unknown_and_a_read_go_again(void **state)
 		int outcome;
 		struct slipring *cache = open_with(&puppet, ops[i], &outcome);
 
-		slipring_poll(cache, 40000); /* the first goes unanswered and is repeated */
-		assert_true(puppet_hear(&puppet, 0));
+		assert_true(hear_repeat(&puppet, cache)); /* the first went unanswered */
 		while (puppet_hear(&puppet, MSG_DONTWAIT))
 			;
 		puppet.boot = 2;
@@ -316,7 +326,7 @@ busy_is_tried_again_and_told_when_it_lasts(void **state)
 		}
 	}
 	assert_int_equal(outcome, SLIPRING_BUSY); /* each send came back unexecuted: not unknown */
-	assert_in_range(heard, 1, 8);
+	assert_in_range(heard, 1, 9);
 	slipring_close(cache);
 	close(puppet.fd);
 }
