@@ -9,7 +9,8 @@
  *   Every value that comes back is compared byte by byte with what its key implies.
  *   A request unanswered for 500 ms is lost; losses are reported, never removed.
  * echo: the same frames against a server that only turns frames around
- *   (testpmd's macswap), to price the transport itself.
+ *   (testpmd's macswap), to price the transport itself; or against a node's echo
+ *   service (--echo-port), to price everything but parsing, lookup and composing.
  * Server figures come from the server: counters by STATS before and after.
  */
 #include <getopt.h>
@@ -43,6 +44,7 @@ struct options {
 	uint16_t ops, value_len;
 	double theta, rate, seconds, warm_seconds;
 	bool checksums, skip_preload;
+	uint16_t echo_port; /* of a node's echo service; 0: the other end turns every frame around */
 	struct link link;
 };
 
@@ -326,7 +328,10 @@ static void
 begin(struct generator *g, const uint32_t *keys, uint32_t keys_len, uint16_t ops, bool measuring)
 {
 	struct options *o = &g->options;
+	struct link link = o->link;
 
+	if (o->mode == MODE_ECHO && o->echo_port)
+		link.peer_port = o->echo_port;
 	g->base += (g->next + 1) << stride_shift(g->get.ops ? g->get.ops : 1);
 	g->next = g->oldest = g->in_flight = g->keys_at = 0;
 	g->keys = keys;
@@ -334,8 +339,8 @@ begin(struct generator *g, const uint32_t *keys, uint32_t keys_len, uint16_t ops
 	g->measuring = measuring;
 	memset(&g->stats, 0, sizeof g->stats);
 	histogram_init(&g->latencies);
-	if (!template_init(&g->get, &o->link, g->client, OP_GET, ops, o->value_len)
-	    || (o->set_percent && !template_init(&g->set, &o->link, g->client, OP_SET, ops, o->value_len)))
+	if (!template_init(&g->get, &link, g->client, OP_GET, ops, o->value_len)
+	    || (o->set_percent && !template_init(&g->set, &link, g->client, OP_SET, ops, o->value_len)))
 		fail("so many operations do not fit a frame");
 }
 
@@ -660,12 +665,19 @@ struct result {
 	struct server_counters server;
 };
 
+/* Whether the other end is a node, and not a mere mirror. */
+static bool
+has_counters(const struct options *o)
+{
+	return o->mode != MODE_ECHO || o->echo_port;
+}
+
 static struct result
 measure(struct generator *g)
 {
 	struct server_counters before = { 0 }, after = { 0 };
 	struct result result;
-	bool server = g->options.mode != MODE_ECHO;
+	bool server = has_counters(&g->options);
 	uint64_t start;
 
 	begin(g, g->trace, TRACE_LEN, g->options.ops, false);
@@ -707,7 +719,7 @@ print_report(const struct generator *g, const struct result *r)
 	    r->seconds, (double)r->answered / r->seconds, (double)r->results / r->seconds, s->sent, s->lost,
 	    s->wrong, s->not_found, s->refused, s->tx_full,
 	    s->rx_bursts ? (double)s->rx_frames / (double)s->rx_bursts : 0);
-	if (o->mode != MODE_ECHO && r->server.rx_frames)
+	if (has_counters(o) && r->server.rx_frames)
 		printf("\"server\":{\"rx_frames\":%lu,\"busy_cycles_per_frame\":%.1f,\"frames_per_busy_poll\":%.1f,"
 		    "\"get_hits\":%lu,\"cmd_set\":%lu},", r->server.rx_frames,
 		    (double)r->server.busy_cycles / (double)r->server.rx_frames,
@@ -727,13 +739,14 @@ static const char usage[] =
     "  --warm S       before measuring (0.5)      --loaded       the keys are there already\n"
     "  --checksums    write UDP checksums         --server IP    (10.9.0.1)\n"
     "  --client IP    (10.9.0.2)                  --port N       (7411)\n"
+    "  --echo-port N  echo against this service of a node, not against macswap\n"
     "One line of JSON on stdout.\n";
 
 static const struct option long_options[] = { { "mode", 1, 0, 'm' }, { "window", 1, 0, 'w' },
 	{ "rate", 1, 0, 'r' }, { "set", 1, 0, 's' }, { "ops", 1, 0, 'n' }, { "keys", 1, 0, 'k' },
 	{ "value", 1, 0, 'v' }, { "zipf", 1, 0, 'z' }, { "seconds", 1, 0, 't' }, { "warm", 1, 0, 'W' },
 	{ "loaded", 0, 0, 'L' }, { "checksums", 0, 0, 'C' }, { "server", 1, 0, 'S' }, { "client", 1, 0, 'c' },
-	{ "port", 1, 0, 'p' }, { 0 } };
+	{ "port", 1, 0, 'p' }, { "echo-port", 1, 0, 'e' }, { 0 } };
 
 static void
 bad_usage(void)
@@ -780,6 +793,7 @@ parse_option(struct options *o, int c)
 	case 'S': parse_ip(optarg, o->link.peer_ip); break;
 	case 'c': parse_ip(optarg, o->link.ip); break;
 	case 'p': o->link.peer_port = (uint16_t)atoi(optarg); break;
+	case 'e': o->echo_port = (uint16_t)atoi(optarg); break;
 	default: bad_usage();
 	}
 }
@@ -820,11 +834,10 @@ main(int argc, char **argv)
 	g->slots = slots_create(g->options.keys);
 	g->trace = trace_create(g->options.keys, g->options.theta, 42);
 	port_start(g);
-	if (g->options.mode != MODE_ECHO) {
+	if (has_counters(&g->options))
 		meet(g);
-		if (!g->options.skip_preload)
-			preload(g);
-	}
+	if (g->options.mode != MODE_ECHO && !g->options.skip_preload)
+		preload(g);
 	result = measure(g);
 	print_report(g, &result);
 	rte_eth_dev_stop(PORT);
