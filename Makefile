@@ -153,6 +153,10 @@ drills: all ## real PCI drivers in an emulated machine
 drills-pci:
 	@scripts/drills/pci
 
+SOAK_SECONDS ?= 600
+soak: all ## a node under load and random faults for SOAK_SECONDS (600); prints its seed
+	@scripts/soak $(SOAK_SECONDS)
+
 # --- the rest -----------------------------------------------------------------------
 
 fmt: ## our style, by .clang-format
@@ -167,4 +171,4 @@ clean: ## remove what was built
 	$(Q)rm -rf build
 
 .PHONY: help all run stop check test unit dpdk differential asan race race-run fuzz fuzz-run system pure roles cover \
-  profile drills drills-pci fmt clean
+  profile drills drills-pci soak fmt clean

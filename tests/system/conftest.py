@@ -15,15 +15,21 @@ def machine():
     links = re.findall(r"^\d+: ([^:@]+)", subprocess.run(["ip", "-o", "link"], text=True, capture_output=True).stdout, re.M)
     spaces = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
     ours = [s for s in spaces if s.startswith(f"t{os.getpid()}")]
+    runs = [d for d in os.listdir("/run/slipring-lab") if d[0] != "."] if os.path.isdir("/run/slipring-lab") else []
     return {"interfaces": sorted(links), "our namespaces": ours,
-            "our run directories": [d for d in os.listdir("/run/slipring-lab") if d.startswith(f"t{os.getpid()}")]
-            if os.path.isdir("/run/slipring-lab") else []}
+            "our run directories": [d for d in runs if d.startswith(f"t{os.getpid()}")],
+            "other labs": [d for d in runs if not d.startswith(f"t{os.getpid()}")]}
+
+
+def huge_page_count():
+    with open("/proc/sys/vm/nr_hugepages") as f:
+        return int(f.read())
 
 
 def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the system tests make network namespaces: run them as root")
-    config.before = machine()
+    config.before, config.huge_pages_before = machine(), huge_page_count()
 
 
 def pytest_collection_modifyitems(items):

@@ -2,6 +2,7 @@
 import os
 
 import native
+from rack import wait_for
 
 BUDGET = 16 << 20
 
@@ -45,3 +46,31 @@ def test_a_burst_beyond_the_queue(lab):
         answers += 1
     assert answers > 0
     assert lab.client().get(b"burst") == b"yes"
+
+
+def test_memory_returns_after_deleting_everything(fresh):
+    """8 MiB in, all of it deleted: after the grace period no item and no retired memory is left, and the
+    arenas hold no more than the odd page."""
+    lab = fresh(settings={"memory": "32M"})
+    client = lab.client()
+    empty = lab.counters()
+    for n in range(8192):
+        client.set(b"gone:%d" % n, b"x" * 1000)
+    full = lab.counters()
+    assert full["active_bytes"] - empty["active_bytes"] > 8 << 20
+    for n in range(8192):
+        assert client.call(native.DELETE, b"gone:%d" % n).status == native.OK
+    wait_for(lambda: lab.counters()["retired"] == 0, 5, "grace period")
+    after = lab.counters()
+    assert after["items"] == 0 and after["item_bytes"] == 0
+    assert after["active_bytes"] - empty["active_bytes"] < 512 << 10, (empty["active_bytes"], after["active_bytes"])
+
+
+def test_expired_items_give_their_memory_back(fresh):
+    """Nobody asks for them again: the background sweep takes them."""
+    lab = fresh(settings={"memory": "32M"})
+    client = lab.client()
+    for n in range(4096):
+        client.set(b"soon:%d" % n, b"x" * 1000, ttl_ms=500)
+    assert lab.counters()["items"] == 4096
+    wait_for(lambda: lab.counters()["items"] == 0, 20, "sweep of expired items")
