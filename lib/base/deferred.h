@@ -7,7 +7,8 @@
  * How: the home worker takes a slot, copies the datagram, names the operations
  *   that the other side is to run (`ops`) and mails it. The other worker feeds
  *   it through the same stages as a datagram from the wire and answers the
- *   peer itself, from its own port; then the slot is mailed home and freed.
+ *   peer itself, through its own NIC queue, from the UDP port that was asked;
+ *   then the slot is mailed home and freed.
  *   Native frames: each result carries its operation's index, so a frame may
  *   be answered by several workers and nobody merges. memcached: one reply
  *   stream in order, so the slot travels: `first_op` says where to go on and
