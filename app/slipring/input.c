@@ -34,6 +34,18 @@ hex_decode(const char *text, struct bytes *out)
 	return true;
 }
 
+static bool
+is_key(const struct cli *cli, const char *argument, struct bytes *key)
+{
+	if (cli->hex && !hex_decode(argument, key))
+		cli_fail(cli, EXIT_USAGE, "key \"%s\": with --hex a key is an even number of hexadecimal digits", argument);
+	else if (key->len < 1 || key->len > SLIPRING_KEY_MAX)
+		cli_fail(cli, EXIT_USAGE, "the key has %zu bytes; keys have 1 to %d", key->len, SLIPRING_KEY_MAX);
+	else
+		return true;
+	return false;
+}
+
 bool
 key_parse(const struct cli *cli, const char *argument, struct bytes *key)
 {
@@ -44,13 +56,10 @@ key_parse(const struct cli *cli, const char *argument, struct bytes *key)
 	if (!key->data)
 		return false;
 	memcpy(key->data, argument, len);
-	if (cli->hex && !hex_decode(argument, key)) {
-		cli_fail(cli, EXIT_USAGE, "key \"%s\": with --hex a key is an even number of hexadecimal digits", argument);
-		return false;
-	}
-	if (key->len >= 1 && key->len <= SLIPRING_KEY_MAX)
+	if (is_key(cli, argument, key))
 		return true;
-	cli_fail(cli, EXIT_USAGE, "the key has %zu bytes; keys have 1 to %d", key->len, SLIPRING_KEY_MAX);
+	free(key->data);
+	key->data = NULL;
 	return false;
 }
 
