@@ -78,8 +78,8 @@ handle_queue(struct slipring *handle, struct lane *lane, const struct request *r
 		return handle_fail(handle, SLIPRING_TOO_LARGE, "the operation does not fit a frame");
 	}
 	handle->pending++;
-	if (lane->queued_bytes >= WIRE_MAX && !handle->inside)
-		lane_send(lane, now_ns);
+	if (lane->queued_bytes >= WIRE_MAX)
+		lane_push(lane, now_ns);
 	return SLIPRING_OK;
 }
 

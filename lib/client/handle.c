@@ -136,6 +136,7 @@ slipring_close(struct slipring *handle)
 	if (!handle)
 		return;
 	CHECK(!handle->inside);
+	handle->ready = SLIPRING_CANCELLED; /* completions that submit again get this */
 	for (uint32_t i = 0; i < SLIPRING_WORKERS_MAX; i++)
 		lane_close(&handle->lanes[i]);
 	large_close(handle);

@@ -330,12 +330,8 @@ timer_ns(const struct lane *lane)
 }
 
 void
-lane_send(struct lane *lane, uint64_t now_ns)
+lane_push(struct lane *lane, uint64_t now_ns)
 {
-	if (now_ns >= timer_ns(lane))
-		repeat(lane, now_ns);
-	if (lane->cookie == 0 && lane_busy(lane) && now_ns >= lane->probe_ns)
-		probe(lane, now_ns);
 	while (lane->cookie != 0 && lane->unsent < lane->next && lane->in_flight < lane->congestion)
 		if (!slot_live(lane, lane->unsent))
 			lane->unsent++;
@@ -343,6 +339,16 @@ lane_send(struct lane *lane, uint64_t now_ns)
 			send_frame(lane, lane->unsent, lane->congestion - lane->in_flight, now_ns);
 	if (lane->handle->out_count > 0)
 		socket_flush(lane->handle);
+}
+
+void
+lane_send(struct lane *lane, uint64_t now_ns)
+{
+	if (now_ns >= timer_ns(lane))
+		repeat(lane, now_ns);
+	if (lane->cookie == 0 && lane_busy(lane) && now_ns >= lane->probe_ns)
+		probe(lane, now_ns);
+	lane_push(lane, now_ns);
 }
 
 uint64_t

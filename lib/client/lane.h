@@ -126,7 +126,9 @@ bool lane_queue(struct lane *lane, const struct request *request, const struct l
 /* Bytes of value one operation may carry up with this key. */
 uint32_t lane_value_max(const struct lane *lane, const struct request *request);
 
-/* Sends what is due and what fits the congestion window; repeats; gives up past deadlines. */
+/* Sends what was queued, as far as the congestion window allows. Runs no completion. */
+void lane_push(struct lane *lane, uint64_t now_ns);
+/* Gives up past deadlines, repeats what is overdue, probes if need be, then as lane_push. */
 void lane_send(struct lane *lane, uint64_t now_ns);
 /* Earliest time lane_send has something to do for what is queued or in flight; UINT64_MAX: nothing. */
 uint64_t lane_deadline(const struct lane *lane);

@@ -84,7 +84,7 @@ enum slipring_status {
 	SLIPRING_WINDOW_FULL = 67,     /* submit: too many in flight; poll first */
 	SLIPRING_NO_HOST = 68,         /* the host name does not resolve */
 	SLIPRING_NO_MEMORY = 69,       /* this process has none */
-	SLIPRING_CANCELLED = 70,       /* the handle was closed while it was in flight */
+	SLIPRING_CANCELLED = 70,       /* the handle is being closed */
 	SLIPRING_BAD_REPLY = 71        /* the node answered something this library cannot read */
 };
 
@@ -112,15 +112,18 @@ void slipring_options_init(struct slipring_options *options);
 struct slipring; /* a handle */
 
 /*
- * Opens a handle to a node: host is a name or an IPv4 address, not NULL.
- * options may be NULL for the defaults. Sends nothing yet; the first operation
- * makes contact. Never fails silently: NULL only when memory is short;
- * otherwise check slipring_ready, or let the first operation report.
+ * Opens a handle to a node: host is a name or an IPv4 address, options may be
+ * NULL for the defaults. Resolves the name, which may take its time; sends
+ * nothing yet: the first operation makes contact. NULL only when memory is
+ * short; else slipring_ready, or the first operation, tells what is wrong.
  */
 struct slipring *slipring_open(const char *host, const struct slipring_options *options);
 /* SLIPRING_OK, or why this handle cannot work: NO_HOST, BAD_ARGUMENT, UNREACHABLE (no socket). */
 enum slipring_status slipring_ready(const struct slipring *handle);
-/* Completes what is in flight as SLIPRING_CANCELLED (callbacks run), then frees. NULL is allowed. */
+/*
+ * Completes what is in flight as SLIPRING_CANCELLED, then frees. Completions run;
+ * what they submit is refused as SLIPRING_CANCELLED. NULL is allowed.
+ */
 void slipring_close(struct slipring *handle);
 /* What the last failure on this handle was, in a sentence; "" when none. Valid until the next call. */
 const char *slipring_error(const struct slipring *handle);

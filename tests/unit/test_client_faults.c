@@ -309,6 +309,59 @@ a_write_refused_at_its_only_send_goes_again_after_a_restart(void **state)
 }
 
 static void
+an_expired_cookie_costs_a_round_trip_and_no_outcome(void **state)
+{
+	struct puppet puppet = puppet_open();
+	int outcome;
+	struct slipring *cache = open_with(&puppet, SLIPRING_OP_INCR, &outcome);
+	uint64_t cookie;
+
+	(void)state;
+	/* sent at least twice; the same boot remembers what it executed, so it may go again */
+	assert_true(hear_repeat(&puppet, cache));
+	puppet_refuse(&puppet, OP_STATUS_UNPROVEN);
+	assert_true(hear_repeat(&puppet, cache));
+	cookie = puppet.header.cookie;
+	assert_true(cookie >> 48 == 1);
+	puppet_answer(&puppet, OP_INCR, 0, OP_STATUS_NOT_FOUND);
+	slipring_flush(cache);
+	assert_int_equal(outcome, SLIPRING_NOT_FOUND);
+	slipring_close(cache);
+	close(puppet.fd);
+}
+
+struct again {
+	struct slipring *cache;
+	int cancelled;
+	enum slipring_status refused;
+};
+
+static void
+submit_again(void *context, const struct slipring_result *result)
+{
+	struct again *again = context;
+
+	again->cancelled += result->status == SLIPRING_CANCELLED;
+	again->refused = slipring_submit(again->cache, &(struct slipring_request){ .op = SLIPRING_OP_GET, .key = "k",
+	    .key_len = 1, .done = submit_again, .context = again });
+}
+
+static void
+closing_ends_even_with_completions_that_submit_again(void **state)
+{
+	struct puppet puppet = puppet_open();
+	struct again again = { .cache = loopback_handle(puppet.port, hasty) };
+
+	(void)state;
+	assert_int_equal(slipring_submit(again.cache, &(struct slipring_request){ .op = SLIPRING_OP_GET, .key = "k",
+	    .key_len = 1, .done = submit_again, .context = &again }), SLIPRING_OK);
+	slipring_close(again.cache);
+	assert_int_equal(again.cancelled, 1);
+	assert_int_equal(again.refused, SLIPRING_CANCELLED);
+	close(puppet.fd);
+}
+
+static void
 busy_is_tried_again_and_told_when_it_lasts(void **state)
 {
 	struct puppet puppet = puppet_open();
@@ -544,6 +597,8 @@ main(void)
 		cmocka_unit_test(a_repeat_keeps_its_number_and_tells_the_floor),
 		cmocka_unit_test(a_restart_makes_a_sent_write_unknown_and_a_read_go_again),
 		cmocka_unit_test(a_write_refused_at_its_only_send_goes_again_after_a_restart),
+		cmocka_unit_test(an_expired_cookie_costs_a_round_trip_and_no_outcome),
+		cmocka_unit_test(closing_ends_even_with_completions_that_submit_again),
 		cmocka_unit_test(busy_is_tried_again_and_told_when_it_lasts),
 		cmocka_unit_test(another_protocol_version_is_said_at_once),
 		cmocka_unit_test(strangers_answers_are_not_believed),

@@ -50,12 +50,13 @@ teardown(void **state)
 static void
 a_mebibyte_is_byte_exact_both_ways(void **state)
 {
-	struct slipring *cache = ((struct fixture *)*state)->cache;
+	struct fixture *f = *state;
+	struct slipring *cache = f->cache;
 	uint64_t *value = malloc(SLIPRING_VALUE_MAX);
 	struct prng prng = { 42 };
 	struct slipring_result r;
 
-	for (int round = 0; round < 2; round++) {
+	for (int round = 0; round < (f->loss < 20 ? 2 : 1); round++) {
 		for (size_t i = 0; i < SLIPRING_VALUE_MAX / sizeof *value; i++)
 			value[i] = prng_next(&prng);
 		assert_int_equal(slipring_set(cache, KEY("mebibyte"), value, SLIPRING_VALUE_MAX, 9, 0, NULL), SLIPRING_OK);
@@ -179,6 +180,133 @@ every_read_gets_its_own_answer(void **state)
 	free(buffer);
 }
 
+/*
+ * Random operations on a few keys, each compared with a model: an operation lost,
+ * executed twice, or answered by another's answer shows in a status, version or value.
+ */
+struct model {
+	bool present;
+	uint64_t version;
+	uint32_t flags, len;
+	uint8_t value[512];
+};
+
+enum { MODEL_KEYS = 6, MODEL_STEPS = 600 };
+
+static enum slipring_status
+model_store(struct model *model, enum slipring_mode mode, uint64_t version, const uint8_t *value, uint32_t len,
+    uint32_t flags)
+{
+	if (mode == SLIPRING_CAS && !model->present)
+		return SLIPRING_NOT_FOUND;
+	if (mode == SLIPRING_CAS && model->version != version)
+		return SLIPRING_EXISTS;
+	if ((mode == SLIPRING_ADD && model->present) || (mode == SLIPRING_REPLACE && !model->present))
+		return SLIPRING_NOT_STORED;
+	model->present = true;
+	model->flags = flags;
+	model->len = len;
+	memcpy(model->value, value, len);
+	return SLIPRING_OK;
+}
+
+static enum slipring_status
+model_extend(struct model *model, bool front, const uint8_t *value, uint32_t len)
+{
+	if (!model->present)
+		return SLIPRING_NOT_STORED;
+	if (front)
+		memmove(model->value + len, model->value, model->len);
+	memcpy(front ? model->value : model->value + model->len, value, len);
+	model->len += len;
+	return SLIPRING_OK;
+}
+
+static enum slipring_status
+store_by(struct slipring *cache, const char *key, enum slipring_mode mode, uint64_t version, const uint8_t *value,
+    uint32_t len, uint32_t flags, struct slipring_result *r)
+{
+	switch (mode) {
+	case SLIPRING_ADD: return slipring_add(cache, key, 1, value, len, flags, 0, r);
+	case SLIPRING_REPLACE: return slipring_replace(cache, key, 1, value, len, flags, 0, r);
+	case SLIPRING_CAS: return slipring_cas(cache, key, 1, value, len, flags, 0, version, r);
+	default: return slipring_set(cache, key, 1, value, len, flags, 0, r);
+	}
+}
+
+static void
+check_value(struct slipring *cache, const char *key, const struct model *model)
+{
+	struct slipring_result r;
+
+	assert_int_equal(slipring_get(cache, key, 1, &r), model->present ? SLIPRING_OK : SLIPRING_NOT_FOUND);
+	if (!model->present)
+		return;
+	assert_int_equal(r.value_len, model->len);
+	assert_int_equal(r.flags, model->flags);
+	assert_true(r.version == model->version);
+	assert_memory_equal(r.value, model->value, model->len);
+}
+
+static void
+step(struct slipring *cache, struct model *model, const char *key, struct prng *prng)
+{
+	static const enum slipring_mode modes[] = { SLIPRING_PLAIN, SLIPRING_ADD, SLIPRING_REPLACE, SLIPRING_CAS };
+	enum slipring_mode mode = modes[prng_below(prng, 4)];
+	uint8_t value[16];
+	uint32_t len = (uint32_t)prng_below(prng, sizeof value), flags = (uint32_t)prng_next(prng);
+	uint64_t version = model->version + (prng_below(prng, 3) == 0) + !model->version;
+	struct slipring_result r;
+	enum slipring_status want;
+
+	for (uint32_t i = 0; i < len; i++)
+		value[i] = (uint8_t)prng_next(prng);
+	switch (prng_below(prng, 6)) {
+	case 0:
+	case 1:
+		want = model_store(model, mode, version, value, len, flags);
+		assert_int_equal(store_by(cache, key, mode, version, value, len, flags, &r), want);
+		break;
+	case 2:
+		want = model->present ? SLIPRING_OK : SLIPRING_NOT_FOUND;
+		assert_int_equal(slipring_delete(cache, key, 1, 0), want);
+		*model = (struct model){ 0 };
+		return;
+	case 3:
+	case 4:
+		if (model->len + len > sizeof model->value)
+			return;
+		want = model_extend(model, flags & 1, value, len);
+		assert_int_equal(flags & 1 ? slipring_prepend(cache, key, 1, value, len, &r) :
+		    slipring_append(cache, key, 1, value, len, &r), want);
+		break;
+	default:
+		check_value(cache, key, model);
+		return;
+	}
+	if (want != SLIPRING_OK)
+		return;
+	assert_true(r.version > model->version);
+	model->version = r.version;
+}
+
+static void
+any_conversation_goes_as_without_faults(void **state)
+{
+	struct fixture *f = *state;
+	struct model models[MODEL_KEYS] = { 0 };
+	struct prng prng = { 5 };
+
+	for (int i = 0; i < (f->loss < 20 ? MODEL_STEPS : MODEL_STEPS / 2); i++) {
+		uint32_t k = (uint32_t)prng_below(&prng, MODEL_KEYS);
+		char key = (char)('a' + k);
+
+		step(f->cache, &models[k], &key, &prng);
+	}
+	for (uint32_t k = 0; k < MODEL_KEYS; k++)
+		check_value(f->cache, &(char){ (char)('a' + k) }, &models[k]);
+}
+
 static unsigned losses[] = { 0, 1, 5, 20 };
 
 #define AT(test, i, name) { #test " at " name " loss", test, setup, teardown, &losses[i] }
@@ -191,6 +319,7 @@ main(void)
 		AT_EACH(a_mebibyte_is_byte_exact_both_ways),
 		AT_EACH(every_increment_executes_once),
 		AT_EACH(concurrent_writes_execute_once_each),
+		AT_EACH(any_conversation_goes_as_without_faults),
 		AT_EACH(every_read_gets_its_own_answer),
 	};
 
