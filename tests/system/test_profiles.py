@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from nodes import BUILD, ip, netns, start  # noqa: F401 (fixtures)
+from nodes import BUILD, connect, ip, netns, start  # noqa: F401 (fixtures)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -20,25 +20,6 @@ def cli(netns, *arguments):
 
 
 @pytest.fixture
-def client(netns):
-    """The kernel at the other end of an interface, or of several that a bridge joins."""
-    def connect(*devices):
-        for device in devices:  # it computes its checksums itself and sends no giant frames
-            subprocess.run(["ip", "netns", "exec", netns, "ethtool", "-K", "p" + device, "tx", "off", "tso", "off",
-                            "gso", "off"], check=True, capture_output=True)
-        here = "p" + devices[0]
-        if len(devices) > 1:
-            here = "br0"
-            ip("-n", netns, "link", "add", here, "type", "bridge")
-            for device in devices:
-                ip("-n", netns, "link", "set", "p" + device, "master", here)
-            ip("-n", netns, "link", "set", here, "up")
-        ip("-n", netns, "addr", "add", "10.9.0.250/24", "dev", here)
-        return netns
-    return connect
-
-
-@pytest.fixture
 def path():
     """Of a vhost-user socket; pytest's own directories are longer than such a path may be."""
     folder = tempfile.mkdtemp(prefix="vhost-", dir="/tmp")
@@ -47,8 +28,8 @@ def path():
 
 
 @pytest.mark.parametrize("profile", ["af_xdp", "af_packet"])
-def test_a_kernel_interface(start, client, profile):
-    client = client("e0")
+def test_a_kernel_interface(start, connect, profile):
+    client = connect("e0")
     node = start("--profile", profile, "--interfaces", "e0").ready()
     value = "v" * 1000
     cli(client, "set", "k", value)
@@ -59,8 +40,8 @@ def test_a_kernel_interface(start, client, profile):
     assert node.stop() == 0
 
 
-def test_the_mac_address_may_be_given(start, client):
-    client = client("e0")
+def test_the_mac_address_may_be_given(start, connect):
+    client = connect("e0")
     node = start("--interfaces", "e0", "--mac", "02:00:00:00:00:77").ready()
     cli(client, "set", "k", "v")
     neighbour = ip("-n", client, "neigh", "show", "10.9.0.1")
@@ -70,12 +51,12 @@ def test_the_mac_address_may_be_given(start, client):
 
 @pytest.mark.parametrize("interfaces, places", [
     ("e0,e1", [("e0", 0), ("e1", 0)]), ("q0", [("q0", 0), ("q0", 1)]), ("q0,q0", [("q0", 0), ("q0", 1)])])
-def test_two_workers(start, client, interfaces, places):
+def test_two_workers(start, connect, interfaces, places):
     """On two interfaces of one network, and on two queues of one interface."""
     if interfaces == "e0,e1":
-        client = client("e0", "e1")
+        client = connect("e0", "e1")
     else:
-        client = client("q0")
+        client = connect("q0")
     node = start("--interfaces", interfaces, "--workers", "2").ready()
     assert [(worker["interface"], worker["queue"]) for worker in node.get("/workers")] == places
     for i in range(20):
