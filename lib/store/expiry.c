@@ -5,7 +5,8 @@
 #include "base/check.h"
 #include "base/now.h"
 
-enum { NOWHERE = 0 };
+/* Slots that can be named from a level's present one on: all but the one behind it, being emptied. */
+enum { NOWHERE = 0, REACH = EXPIRY_SLOTS - 1 };
 
 _Static_assert(EXPIRY_LEVELS * EXPIRY_SLOTS < 256, "waits is a byte");
 
@@ -96,8 +97,8 @@ slot_for(const struct expiry *expiry, uint64_t expiry_ms, uint32_t *level)
 	*level = 0;
 	if (slot < expiry->now[0])
 		return expiry->now[0]; /* in the past: the very next */
-	while (slot >= expiry->now[*level] + EXPIRY_SLOTS) {
-		uint64_t last = expiry->now[*level] + EXPIRY_SLOTS - 1;
+	while (slot >= expiry->now[*level] + REACH) {
+		uint64_t last = expiry->now[*level] + REACH - 1;
 
 		if (*level == EXPIRY_LEVELS - 1 || slot_at(*level + 1, expiry_ms) < expiry->now[*level + 1])
 			return last; /* beyond the horizon, or this level lags behind the next */
@@ -145,9 +146,14 @@ expiry_next(struct expiry *expiry, uint64_t wall_ms, uint32_t *position)
 {
 	catch_up(expiry, wall_ms);
 	/* From the top, so that what moves down is found on the lower level in its turn. */
-	for (uint32_t level = EXPIRY_LEVELS; level-- > 0;)
-		for (; due_ms(level, expiry->now[level]) <= wall_ms; expiry->now[level]++)
-			if (slot_pop(expiry, level, expiry->now[level] % EXPIRY_SLOTS, position))
+	for (uint32_t level = EXPIRY_LEVELS; level-- > 0;) {
+		for (;;) {
+			if (slot_pop(expiry, level, (expiry->now[level] - 1) % EXPIRY_SLOTS, position))
 				return true;
+			if (due_ms(level, expiry->now[level]) > wall_ms)
+				break;
+			expiry->now[level]++;
+		}
+	}
 	return false;
 }

@@ -30,7 +30,7 @@ struct expiry {
 	struct chain slots[EXPIRY_LEVELS][EXPIRY_SLOTS];
 	struct chain_pool pool;
 	uint8_t *waits;          /* of a position: 1 + level * EXPIRY_SLOTS + slot; 0: nowhere */
-	uint64_t now[EXPIRY_LEVELS]; /* absolute slot that every level has come to; all before are empty */
+	uint64_t now[EXPIRY_LEVELS]; /* first slot not yet due; the one before is being emptied, all others are empty */
 	uint64_t missed;
 	uint32_t positions;
 };
