@@ -12,6 +12,7 @@
 #include "base/prng.h"
 #include "proto/memcached.h"
 #include "proto/memcached_parser.h"
+#include "proto/memcached_stream.h"
 
 enum { SPARES = 1024, PKT_ROOM = 2048, TEXT_MAX = 2 << 20 };
 
@@ -304,6 +305,7 @@ an_oversized_set_deletes_the_old_value_and_swallows_what_there_is(void **state)
 	rig.responses[0].status = OP_STATUS_NOT_FOUND;
 	assert_string_equal(compose(SPARES), "SERVER_ERROR object too large for cache\r\n");
 	answers("add k 0 0 1048577\r\n", "SERVER_ERROR object too large for cache\r\n");
+	answers("add k 0 0 2147483645\r\nmn\r\n", "SERVER_ERROR object too large for cache\r\n");
 	answers("ms k 1048577 q\r\n", "SERVER_ERROR object too large for cache\r\n");
 	answers("append k 0 0 1048577 noreply\r\nx", "");
 }
@@ -540,6 +542,26 @@ a_travelling_reply_too_long_for_its_slot_fails_that_command_only(void **state)
 	assert_string_equal(compose(SPARES), "MN\r\nSERVER_ERROR out of memory writing response\r\nMN\r\n");
 }
 
+/* The last bytes of a slot are for error lines. */
+static void
+a_slot_keeps_room_for_error_lines(void **state)
+{
+	const uint16_t start = DEFERRED_REPLY_MAX - MEMCACHED_STREAM_RESERVE - 20;
+
+	(void)state;
+	memset(&rig.slot, 0, sizeof rig.slot);
+	parse("get a\r\nmn\r\nget a\r\nmn\r\n");
+	rig.responses[0] = rig.responses[2] = hit("twenty bytes and more");
+	rig.slot.reply_len = start;
+	travel(3);
+	assert_int_equal(rig.slot.reply_len, start + 3 * 45);
+	assert_memory_equal(rig.slot.reply + start, "SERVER_ERROR out of memory writing response\r\nSERVER_ERROR", 57);
+	memset(&rig.slot, 0, sizeof rig.slot);
+	rig.slot.reply_len = start - 30;
+	travel(3);
+	assert_memory_equal(rig.slot.reply + start - 30, "VALUE a 5 21\r\ntwenty bytes and more\r\nEND\r\nMN\r\nSERVER", 52);
+}
+
 static void
 a_slot_that_is_full_ends_the_reply_and_is_counted(void **state)
 {
@@ -589,6 +611,7 @@ main(void)
 		cmocka_unit_test(a_failed_key_ends_its_get),
 		cmocka_unit_test(a_travelling_reply_keeps_the_order_of_its_commands),
 		cmocka_unit_test(a_travelling_reply_too_long_for_its_slot_fails_that_command_only),
+		cmocka_unit_test(a_slot_keeps_room_for_error_lines),
 		cmocka_unit_test(a_slot_that_is_full_ends_the_reply_and_is_counted),
 	};
 
