@@ -124,7 +124,8 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 fuzz-run: $(FUZZERS)
 	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
-system: all ## the lab: real nodes, real frames (root)
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
+system: all client bench-programs $(TEST_TOOLS) ## the lab: real nodes, real frames (root)
 	@$(PYTEST) tests/system
 
 pure: $(call obj,$(pure_src))
