@@ -18,6 +18,7 @@
 #include "base/deferred.h"
 #include "base/prng.h"
 #include "proto/native.h"
+#include "proto/topology.h"
 #include "ring/slot.h"
 #include "serve/serve.h"
 #include "store/reclaim.h"
@@ -42,7 +43,7 @@ struct rig_worker {
 
 /* What came back over the wire. */
 struct rig_reply {
-	uint8_t payload[UDP_PAYLOAD_MAX];
+	uint8_t payload[UDP_PAYLOAD_MAX + 1];
 	uint16_t len;
 	uint8_t worker;
 	struct endpoint peer;
