@@ -447,47 +447,73 @@ preflight_release(struct preflight *preflight)
 		unlink(preflight->note);
 }
 
-/* Huge page size and present number, from /proc/meminfo. */
+/* Facts of /proc/meminfo. */
+struct memory {
+	uint64_t page_bytes, huge_total; /* huge pages */
+	uint64_t available;              /* bytes a process may take before others suffer; huge pages apart */
+};
+
 static void
-huge_page_facts(uint64_t *page_bytes, uint64_t *total)
+read_memory(struct memory *memory)
 {
 	FILE *file = fopen("/proc/meminfo", "r");
-	unsigned long long pages = 0, size_kb = 2048;
+	unsigned long long pages = 0, size_kb = 2048, available_kb = 0;
 	char line[128];
 
 	while (file && fgets(line, sizeof line, file)) {
 		sscanf(line, "HugePages_Total: %llu", &pages);
 		sscanf(line, "Hugepagesize: %llu kB", &size_kb);
+		sscanf(line, "MemAvailable: %llu kB", &available_kb);
 	}
 	if (file)
 		fclose(file);
-	*page_bytes = size_kb * 1024;
-	*total = pages;
+	*memory = (struct memory){ size_kb * 1024, pages, available_kb * 1024 };
+}
+
+/* Not refused: what others hold now they may give back before the cache is full. */
+static void
+warn_of_shortage(const struct config *config, const struct memory *memory, uint64_t bytes, bool no_huge)
+{
+	uint64_t needed = config->memory + (no_huge ? bytes : 0);
+
+	if (memory->available && needed > memory->available)
+		log_warn("memory: the node may grow to %llu MiB, and %llu MiB are available now; once they are used up the "
+		    "kernel kills processes", (unsigned long long)(needed >> 20),
+		    (unsigned long long)(memory->available >> 20));
+}
+
+/* Too few huge pages: an error that says what to run, or doing without. */
+static enum status
+fall_back(const struct config *config, const struct memory *memory, uint64_t bytes, uint64_t huge_free_bytes,
+    struct error *error)
+{
+	unsigned long long needed = (bytes + memory->page_bytes - 1) / memory->page_bytes;
+	unsigned long long free_pages = huge_free_bytes / memory->page_bytes;
+	unsigned long long to_set = memory->huge_total + needed - free_pages;
+
+	if (config->huge_pages == HUGE_PAGES_YES)
+		return error_set(error, STATUS_UNAVAILABLE, "%llu huge pages of %llu KiB are needed and %llu are free: "
+		    "sysctl -w vm.nr_hugepages=%llu (huge_pages: auto does without)", needed,
+		    (unsigned long long)(memory->page_bytes >> 10), free_pages, to_set);
+	log_warn("only %llu of %llu huge pages are free: doing without (%llu MiB of small pages). For speed: "
+	    "sysctl -w vm.nr_hugepages=%llu", free_pages, needed, (unsigned long long)(bytes >> 20), to_set);
+	return STATUS_OK;
 }
 
 enum status
 preflight_memory(const struct config *config, uint64_t bytes, uint64_t huge_free_bytes, bool *no_huge,
     struct error *error)
 {
-	uint64_t page_bytes, total, free_pages, needed;
+	struct memory memory;
 
-	*no_huge = config->huge_pages == HUGE_PAGES_NO;
-	if (*no_huge || huge_free_bytes >= bytes) {
+	read_memory(&memory);
+	*no_huge = config->huge_pages == HUGE_PAGES_NO || huge_free_bytes < bytes;
+	if (config->huge_pages != HUGE_PAGES_NO && *no_huge &&
+	    fall_back(config, &memory, bytes, huge_free_bytes, error) != STATUS_OK)
+		return error->status;
+	if (config->huge_pages == HUGE_PAGES_NO || !*no_huge)
 		log_info("%s huge pages: %llu MiB for packets and tables", *no_huge ? "no" : "using",
 		    (unsigned long long)(bytes >> 20));
-		return STATUS_OK;
-	}
-	huge_page_facts(&page_bytes, &total);
-	needed = (bytes + page_bytes - 1) / page_bytes;
-	free_pages = huge_free_bytes / page_bytes;
-	if (config->huge_pages == HUGE_PAGES_YES)
-		return error_set(error, STATUS_UNAVAILABLE, "%llu huge pages of %llu KiB are needed and %llu are free: "
-		    "sysctl -w vm.nr_hugepages=%llu (huge_pages: auto does without)", (unsigned long long)needed,
-		    (unsigned long long)(page_bytes >> 10), (unsigned long long)free_pages,
-		    (unsigned long long)(total + needed - free_pages));
-	*no_huge = true;
-	log_warn("only %llu of %llu huge pages are free: doing without (%llu MiB of small pages). For speed: "
-	    "sysctl -w vm.nr_hugepages=%llu", (unsigned long long)free_pages, (unsigned long long)needed,
-	    (unsigned long long)(bytes >> 20), (unsigned long long)(total + needed - free_pages));
+	warn_of_shortage(config, &memory, bytes, *no_huge);
 	return STATUS_OK;
 }

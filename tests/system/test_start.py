@@ -149,6 +149,18 @@ def test_huge_pages_that_are_not_there(start, tmp_path):
     assert int(to_run) >= int(needed) - int(free)
 
 
+def test_more_memory_than_is_available_is_warned_of(start):
+    with open("/proc/meminfo") as f:
+        figures = {line.split(":")[0]: int(line.split()[1]) // 1024 for line in f}
+    between = (figures["MemAvailable"] + figures["MemTotal"]) // 2
+    if between - figures["MemAvailable"] < 200:
+        pytest.skip("nearly all memory is available")
+    # Tables would be sized for all of it: few items keep them small.
+    node = start("--interfaces", "e0", "--memory", f"{between}M", "--items-max", "1000").ready()
+    assert re.search(r"WARN n1 memory: the node may grow to \d+ MiB, and \d+ MiB are available now", node.said)
+    assert node.stop() == 0
+
+
 def test_a_cpu_that_is_not_there(start):
     refusal = start("--interfaces", "e0", "--worker-cpus", "999").refused()
     assert refusal.startswith("worker_cpus: CPU 999 is not one this process may use")
