@@ -250,6 +250,7 @@ storage_statuses_have_memcacheds_words(void **state)
 	(void)state;
 	with_status(set, OP_STATUS_OK, "STORED\r\n");
 	with_status(set, OP_STATUS_OUT_OF_MEMORY, "SERVER_ERROR out of memory storing object\r\n");
+	with_status(set, OP_STATUS_TOO_LARGE, "SERVER_ERROR object too large for cache\r\n");
 	with_status(set, OP_STATUS_BUSY, "SERVER_ERROR busy\r\n");
 	with_status("set k 0 0 1 noreply\r\nx\r\n", OP_STATUS_OUT_OF_MEMORY, "");
 	with_status("add k 0 0 1\r\nx\r\n", OP_STATUS_NOT_STORED, "NOT_STORED\r\n");
@@ -311,6 +312,7 @@ an_oversized_set_deletes_the_old_value_and_swallows_what_there_is(void **state)
 	answers("ms k 1048577 q\r\n", "SERVER_ERROR object too large for cache\r\n");
 	answers("ms k 2147483645\r\nmn\r\n", "SERVER_ERROR object too large for cache\r\n");
 	answers("ms k 2147483646\r\nmn\r\n", "CLIENT_ERROR bad command line format\r\nMN\r\n");
+	answers("ms k 1048576\r\nabc\r\n", "CLIENT_ERROR bad data chunk\r\n");
 	answers("set k 0 0 1048576\r\nabc\r\n", "CLIENT_ERROR bad data chunk\r\n"); /* not too large, only not here */
 	answers("append k 0 0 1048577 noreply\r\nx", "");
 }
@@ -348,6 +350,7 @@ the_small_commands_answer_as_memcached(void **state)
 	answers("stats items\r\nstats cachedump 3 0\r\n", "END\r\nEND\r\n");
 	answers("mn\r\nquit\r\nmn\r\n", "MN\r\n");
 	answers("GET / HTTP/1.1\r\nmn\r\n", "");
+	answers("GET / HTTP/\r\nmn\r\n", "");
 	answers("stats HTTP/1.1\r\nmz HTTP/1.1\r\n", "ERROR\r\nERROR\r\n");
 	parse("flush_all -1\r\nflush_all 10\r\nflush_all 2592001\r\n");
 	assert_int_equal(rig.requests[0].expiry_ms, 0);
@@ -430,8 +433,12 @@ meta_errors_are_said_even_when_quiet(void **state)
 	answers("ms k 2 M q\r\nhi\r\nmn\r\n", "CLIENT_ERROR incorrect length for M token\r\nMN\r\n");
 	answers("ms k 2 Fx\r\nhi\r\n", "CLIENT_ERROR bad command line format\r\n");
 	answers("md k q q\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n");
-	strcat(text, " 1 2 3 4 5 6 7 8 9 a b c d e f g h i\r\n");
+	strcat(text, " k s t c v f Ox q u T0 F0 C0 MS J0 D0 I P");
+	with_status(strcat(text, "\r\n"), OP_STATUS_NOT_FOUND, ""); /* 19 words are read, 20 are not */
+	strcpy(text + strlen(text) - 2, " L\r\n");
 	answers(text, "CLIENT_ERROR options flags are too long\r\n");
+	text[1] = 'd';
+	answers(text, "CLIENT_ERROR options flags too long\r\n");
 }
 
 static void
