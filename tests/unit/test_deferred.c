@@ -220,6 +220,52 @@ memcached_sees_the_same_figures(void **state)
 }
 
 static void
+memcached_settings_tell_the_limits(void **state)
+{
+	(void)state;
+	ask(0, "stats settings\r\n");
+	rig_settle();
+	assert_answer(0, "STAT maxbytes 67108863\r\nSTAT evictions on\r\nSTAT num_threads 3\r\nSTAT cas_enabled yes\r\n"
+	    "STAT flush_enabled yes\r\nSTAT item_size_max 1048576\r\nEND\r\n");
+}
+
+static void
+memcached_numbers_keep_their_width(void **state)
+{
+	char text[256];
+	const char *key = rig_key_of(2, 0);
+
+	(void)state;
+	snprintf(text, sizeof text, "set %s 0 0 3\r\n100\r\ndecr %s 1\r\nget %s\r\nincr %s 5\r\n", key, key, key, key);
+	ask(2, text);
+	rig_settle();
+	snprintf(text, sizeof text, "STORED\r\n99\r\nVALUE %s 0 3\r\n99 \r\nEND\r\n104\r\n", key);
+	assert_answer(2, text);
+}
+
+/* Every STATS of a burst wants room for its text; what has none is told to ask again. */
+static void
+statistics_beyond_a_bursts_room_are_busy(void **state)
+{
+	uint32_t busy = 0, ok = 0;
+	struct native_result result;
+
+	(void)state;
+	rig_prove();
+	rig_frame();
+	for (uint32_t i = 0; i < FRAME_OPS_MAX; i++)
+		rig_add(rig_request(OP_STATS, ""));
+	rig_send_frame(0);
+	rig_settle();
+	for (uint32_t i = 0; i < FRAME_OPS_MAX; i++) {
+		assert_true(rig_result(rig.header.sequence, i, &result));
+		busy += result.status == OP_STATUS_BUSY;
+		ok += result.status == OP_STATUS_OK;
+	}
+	assert_true(busy > 0 && ok > 10 && busy + ok == FRAME_OPS_MAX);
+}
+
+static void
 the_topology_names_the_workers_ports(void **state)
 {
 	struct native_result result;
@@ -249,6 +295,9 @@ main(void)
 		cmocka_unit_test(a_slot_counts_its_uses_and_keeps_its_bytes),
 		THREE(statistics_sum_all_workers_and_page_by_lines),
 		THREE(memcached_sees_the_same_figures),
+		THREE(memcached_settings_tell_the_limits),
+		THREE(memcached_numbers_keep_their_width),
+		THREE(statistics_beyond_a_bursts_room_are_busy),
 		THREE(the_topology_names_the_workers_ports),
 	};
 

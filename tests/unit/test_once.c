@@ -79,6 +79,23 @@ below_the_floor_nothing_runs(void **state)
 }
 
 static void
+a_window_wider_than_half_a_sequence_number_is_cut(void **state)
+{
+	uint64_t newest = 5ull << 32;
+
+	(void)state;
+	assert_int_equal(write_once(1, newest - ONCE_WINDOW_MAX, 0, 1), ONCE_RUN);
+	assert_int_equal(write_once(1, newest, 0, 2), ONCE_RUN);
+	assert_int_equal(write_once(1, newest - ONCE_WINDOW_MAX, 0, 0), ONCE_REPLAY);
+	assert_int_equal(write_once(1, newest + 1, 0, 3), ONCE_RUN);
+	assert_int_equal(write_once(1, newest - ONCE_WINDOW_MAX, 0, 0), ONCE_UNKNOWN);
+	/* The same half of a number, 2^32 later, is another write. */
+	assert_int_equal(write_once(1, newest + (1ull << 32), newest, 4), ONCE_RUN);
+	assert_int_equal(write_once(1, newest + (1ull << 32), newest, 0), ONCE_REPLAY);
+	assert_int_equal(result.number, 4);
+}
+
+static void
 what_is_forgotten_is_unknown_and_never_runs_again(void **state)
 {
 	enum { WRITES = 3 * ONCE_RESULTS };
@@ -189,6 +206,7 @@ main(void)
 		ONCE(a_repetition_gets_the_first_result),
 		ONCE(a_write_that_was_not_told_runs_again),
 		ONCE(below_the_floor_nothing_runs),
+		ONCE(a_window_wider_than_half_a_sequence_number_is_cut),
 		ONCE(what_is_forgotten_is_unknown_and_never_runs_again),
 		ONCE(settled_results_make_room_for_those_that_are_not),
 		ONCE(silent_clients_make_room_and_busy_ones_do_not),

@@ -261,6 +261,33 @@ a_full_table_of_uploads_answers_busy(void **state)
 	begun(key, 100);
 }
 
+/* Uploads cannot be evicted: they end where the budget does, items make way, and an abort makes room. */
+static void
+uploads_are_held_to_the_budget(void **state)
+{
+	const char *key = rig_key_of(1, 0);
+	struct native_result result = { .status = OP_STATUS_OK };
+	struct shard_stats stats;
+	uint64_t handle = 0;
+	uint32_t count = 0;
+
+	(void)state;
+	rig_do(0, rig_set(rig_key_of(1, 1), "an item that makes way"));
+	for (; count < UPLOAD_MAX; count++) {
+		result = rig_do(0, begin(key, VALUE_LEN_MAX));
+		if (result.status != OP_STATUS_OK)
+			break;
+		handle = result.number;
+	}
+	assert_int_equal(result.status, OP_STATUS_OUT_OF_MEMORY);
+	assert_true(count > 16 && count < 32); /* half of 64 MiB is this worker's */
+	shard_stats(store_shard(rig.store, 1), &stats);
+	assert_true(stats.active_bytes + stats.table_bytes <= stats.budget_bytes);
+	assert_int_equal(rig_counter(COUNTER_NO_MEMORY), 1);
+	assert_int_equal(rig_do(0, step(OP_UPLOAD_ABORT, key, handle)).status, OP_STATUS_OK);
+	assert_int_equal(rig_do(0, begin(key, VALUE_LEN_MAX)).status, OP_STATUS_OK);
+}
+
 static void
 more_gaps_than_spans_answer_busy_until_some_close(void **state)
 {
@@ -293,6 +320,7 @@ main(void)
 		TWO(handles_are_good_for_their_client_only),
 		TWO(a_silent_upload_is_given_up_and_its_memory_comes_back),
 		TWO(a_full_table_of_uploads_answers_busy),
+		TWO(uploads_are_held_to_the_budget),
 		TWO(more_gaps_than_spans_answer_busy_until_some_close),
 	};
 
