@@ -53,7 +53,9 @@ enqueue(struct s3fifo *queue, uint32_t position, uint8_t mark)
 uint8_t
 s3fifo_insert(struct s3fifo *queue, uint32_t position, uint64_t digest, uint64_t bytes)
 {
-	bool in_main = ghost_take(&queue->ghost, digest, queue->main_bytes);
+	/* As long as the main queue is meant to be. */
+	uint64_t window = (queue->small_bytes + queue->main_bytes) / 100 * (100 - SMALL_PERCENT);
+	bool in_main = ghost_take(&queue->ghost, digest, window);
 	uint8_t mark;
 
 	queue->generation = (queue->generation + 1) & GENERATION_MASK;
