@@ -189,6 +189,7 @@ shard_take(struct shard *shard, const struct now *now, struct view key, uint32_t
 	memcpy((*item)->bytes, key.data, key.len);
 	if (rounded >= shard->wanted_bytes)
 		shard->wanted_bytes = 0;
+	shard->cache_flushed = false;
 	return STORE_OK;
 }
 
@@ -296,6 +297,16 @@ shard_remove(struct shard *shard, struct item *item, uint64_t digest)
 		shard_unlink(shard, item, digest);
 }
 
+/* An empty shard holds no memory: not even what the arena caches for its owner. */
+static void
+flush_cache(struct shard *shard)
+{
+	if (shard->cache_flushed || shard->items > 0 || shard->retired.chain.count > 0)
+		return;
+	arena_flush(shard->arena);
+	shard->cache_flushed = true;
+}
+
 void
 shard_tick(struct shard *shard, const struct now *now, uint32_t steps)
 {
@@ -308,6 +319,7 @@ shard_tick(struct shard *shard, const struct now *now, uint32_t steps)
 	if (s3fifo_sweep_due(&shard->queue))
 		evict_sweep_queue(shard);
 	evict_swept(shard, now, steps);
+	flush_cache(shard);
 }
 
 void

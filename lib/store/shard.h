@@ -53,6 +53,7 @@ struct shard {
 	uint64_t sweep_floor;  /* the flush the sweep under way is for */
 	uint32_t sweep_position;
 	bool sweep_main;       /* which queue is thinned out next */
+	bool cache_flushed;    /* nothing was taken since the arena's cache was emptied */
 
 	/* figures: owner writes, anyone reads (relaxed) */
 	uint64_t last_clock __attribute__((aligned(64)));

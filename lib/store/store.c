@@ -219,3 +219,10 @@ store_flush(struct store *store, const struct now *now, uint64_t when_ms)
 	__atomic_store_n(&store->flush.word,
 	    flush_word(VERSION_EPOCH_MS + from, latest_clock(store, before) - from), __ATOMIC_RELEASE);
 }
+
+void
+store_trim(struct store *store)
+{
+	for (uint32_t i = 0; i < store->shard_count; i++)
+		arena_trim(store->shards[i].arena);
+}

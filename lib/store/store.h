@@ -105,6 +105,13 @@ void shard_remove(struct shard *shard, struct item *item, uint64_t digest) ON_WO
  */
 void shard_tick(struct shard *shard, const struct now *now, uint32_t steps) ON_WORKER;
 
+/*
+ * Hands pages that hold no item back to the system. Items come and go without
+ * it, inside the budget; the process only looks larger. Any thread that may wait for
+ * some milliseconds, never a worker: the control loop calls it every second or so.
+ */
+void store_trim(struct store *store);
+
 /* Any thread; figures are relaxed snapshots. */
 struct shard_stats {
 	uint64_t items, item_bytes;      /* live; bytes are header + key + value as allocated sizes */

@@ -351,6 +351,178 @@ under_overload_memory_keeps_to_the_budget(void **state)
 	store_destroy(store);
 }
 
+/* Two keys with one digest: made by passing the same digest for both. */
+static void
+keys_with_one_digest_cost_an_entry_and_never_a_wrong_answer(void **state)
+{
+	enum { DIGEST = 12345 };
+	struct store *store = new_store(small_config);
+	struct shard *shard = store_shard(store, 0);
+	struct now now = at_ms(0);
+	struct lookup lookups[2] = { { view_text("first"), DIGEST, 0 }, { view_text("other"), DIGEST, 0 } };
+	const struct item *items[2];
+	struct shard_stats stats;
+	uint64_t expired;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct item *item;
+
+		assert_int_equal(shard_take(shard, &now, lookups[i].key, 1, &item), STORE_OK);
+		item->bytes[item->key_len] = (uint8_t)('1' + i);
+		assert_int_equal(shard_publish(shard, &now, item, DIGEST), STORE_OK);
+	}
+	store_find(store, &now, lookups, 2, items, &expired);
+	assert_null(items[0]);
+	assert_true(holds(items[1], "2"));
+	assert_null(shard_find(shard, &now, lookups[0].key, DIGEST));
+	shard_stats(shard, &stats);
+	assert_true(stats.items == 1 && stats.evictions == 1);
+	store_destroy(store);
+}
+
+static void
+fill(struct store *store, struct now now, const char *prefix, uint32_t count, uint32_t value_len,
+    uint64_t expiry_ms)
+{
+	static const uint8_t value[2000];
+	char key[24];
+
+	for (uint32_t i = 0; i < count; i++) {
+		snprintf(key, sizeof key, "%s%u", prefix, i);
+		assert_int_equal(set(store, now, key, view_of(value, value_len), expiry_ms), STORE_OK);
+		if (i % 32 == 0) {
+			reclaim_quiescent();
+			shard_tick(store_shard(store, 0), &now, 32);
+		}
+	}
+}
+
+static uint32_t
+present(struct store *store, struct now now, const char *prefix, uint32_t count)
+{
+	uint32_t found = 0;
+	char key[24];
+
+	for (uint32_t i = 0; i < count; i++) {
+		snprintf(key, sizeof key, "%s%u", prefix, i);
+		found += get(store, now, key) != NULL;
+	}
+	return found;
+}
+
+static const struct store_config one_shard = { .shard_count = 1, .memory_bytes = 16 << 20, .items_max = 13000 };
+
+static void
+expired_items_go_before_anything_still_good(void **state)
+{
+	struct store *store = new_store(one_shard);
+	struct shard *shard = store_shard(store, 0);
+	struct now now = at_ms(0), later = at_ms(30000);
+	struct shard_stats stats;
+
+	(void)state;
+	/* 5000 that never expire, first in line to be evicted; then 8000 that do; a full table. */
+	fill(store, now, "good", 5000, 10, 0);
+	fill(store, now, "brief", 8106, 10, now.wall_ms + 10000);
+	settle(store, now);
+	for (uint32_t i = 0; i < 3000; i++) {
+		char key[24];
+
+		snprintf(key, sizeof key, "new%u", i);
+		assert_int_equal(set(store, later, key, view_text("v"), 0), STORE_OK);
+		reclaim_quiescent();
+		nanosleep(&(struct timespec){ 0, 1000 }, NULL);
+		shard_tick(shard, &later, 0); /* no background work at all */
+	}
+	shard_stats(shard, &stats);
+	assert_int_equal(stats.evictions, 0);
+	assert_true(stats.expired_reclaimed >= 2900);
+	assert_int_equal(present(store, later, "good", 5000), 5000);
+	store_destroy(store);
+}
+
+static void
+the_background_sweep_takes_expired_items_back(void **state)
+{
+	struct store *store = new_store(one_shard);
+	struct shard_stats stats;
+
+	(void)state;
+	fill(store, at_ms(0), "a", 4000, 100, at_ms(5000).wall_ms);
+	fill(store, at_ms(0), "b", 4000, 100, at_ms(4000000).wall_ms);
+	fill(store, at_ms(0), "c", 1000, 100, 0);
+	for (uint64_t ms = 0; ms < 8000; ms += 20) {
+		struct now now = at_ms(ms);
+
+		reclaim_quiescent();
+		shard_tick(store_shard(store, 0), &now, 64);
+	}
+	settle(store, at_ms(8000));
+	shard_stats(store_shard(store, 0), &stats);
+	assert_int_equal(stats.items, 5000);
+	assert_int_equal(stats.expired_reclaimed, 4000);
+	for (int i = 0; i < 200; i++)
+		settle(store, at_ms(4002000));
+	shard_stats(store_shard(store, 0), &stats);
+	assert_int_equal(stats.items, 1000);
+	store_destroy(store);
+}
+
+static void
+the_background_sweep_takes_flushed_items_back(void **state)
+{
+	struct store *store = new_store(one_shard);
+	struct now flushed = at_ms(10);
+	struct shard_stats stats;
+
+	(void)state;
+	fill(store, at_ms(0), "a", 4000, 100, 0);
+	store_flush(store, &flushed, 0);
+	fill(store, at_ms(20), "b", 1000, 100, 0);
+	for (int i = 0; i < 40; i++)
+		settle(store, at_ms(30));
+	shard_stats(store_shard(store, 0), &stats);
+	assert_int_equal(stats.items, 1000);
+	assert_int_equal(present(store, at_ms(30), "b", 1000), 1000);
+	store_destroy(store);
+}
+
+static void
+memory_returns_to_its_baseline_after_everything_is_deleted(void **state)
+{
+	struct store *store = new_store(one_shard);
+	struct shard *shard = store_shard(store, 0);
+	struct now now = at_ms(0);
+	struct shard_stats before, full, after;
+
+	(void)state;
+	shard_stats(shard, &before);
+	for (int round = 0; round < 3; round++) {
+		fill(store, now, "k", 6000, 1500, now.wall_ms + 3600000);
+		shard_stats(shard, &full);
+		assert_true(full.active_bytes > 8 << 20);
+		for (uint32_t i = 0; i < 6000; i++) {
+			char key[24];
+			struct item *item;
+			uint64_t digest;
+
+			snprintf(key, sizeof key, "k%u", i);
+			digest = store_digest(store, view_text(key));
+			item = shard_find(shard, &now, view_text(key), digest);
+			assert_non_null(item);
+			shard_remove(shard, item, digest);
+		}
+		settle(store, now);
+		store_trim(store);
+		shard_stats(shard, &after);
+		assert_int_equal(after.items, 0);
+		assert_int_equal(after.item_bytes, 0);
+		assert_true(after.active_bytes <= before.active_bytes + 65536);
+	}
+	store_destroy(store);
+}
+
 static int
 start_reader(void **state)
 {
@@ -385,6 +557,11 @@ static const struct CMUnitTest store_tests[] = {
 	cmocka_unit_test(a_value_over_the_limit_is_refused),
 	cmocka_unit_test(a_full_table_evicts_and_says_so),
 	cmocka_unit_test(under_overload_memory_keeps_to_the_budget),
+	cmocka_unit_test(keys_with_one_digest_cost_an_entry_and_never_a_wrong_answer),
+	cmocka_unit_test(expired_items_go_before_anything_still_good),
+	cmocka_unit_test(the_background_sweep_takes_expired_items_back),
+	cmocka_unit_test(the_background_sweep_takes_flushed_items_back),
+	cmocka_unit_test(memory_returns_to_its_baseline_after_everything_is_deleted),
 };
 
 #endif
