@@ -1,6 +1,5 @@
 /* slipring bench: three measurements and their table, or a pcap of request frames. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/now.h"
@@ -68,23 +67,27 @@ report(struct cli *cli, json_t *rows, const char *name, const struct load_result
 	else
 		print_row(name, result);
 	fflush(stdout);
-	return result->failures < result->operations || cli_fail_status(cli, result->failure) == EXIT_OK;
+	if (result->failures < result->operations)
+		return true;
+	json_decref(rows);
+	cli_fail_status(cli, result->failure);
+	return false;
 }
 
 static int
 measure(struct cli *cli, struct load *load)
 {
-	struct load_result *result = malloc(sizeof *result);
-	json_t *rows = cli->json ? json_array() : NULL;
+	struct load_result *result = cli_alloc(cli, sizeof *result);
+	json_t *rows = NULL;
 	double rate = cli->rate;
 	char name[64];
 
-	if (!result)
-		return cli_fail(cli, EXIT_REFUSED, "out of memory");
 	load_fill(load, result);
 	if (result->failures > 0)
 		return cli_fail_status(cli, result->failure);
-	if (!rows)
+	if (cli->json)
+		rows = json_array();
+	else
 		print_heading();
 	load_serial(load, result);
 	if (rate == 0)
@@ -102,7 +105,6 @@ measure(struct cli *cli, struct load *load)
 	if (!rows && result->late * 100 > result->operations)
 		printf("%.1f %% of the open loop started over 1 ms late: node, link or this client cannot keep the rate\n",
 		    (double)result->late * 100 / (double)result->operations);
-	free(result);
 	return rows ? json_print(rows) : EXIT_OK;
 }
 
@@ -113,18 +115,13 @@ command_bench(struct cli *cli, int argc, char **argv)
 		.batch = cli->batch, .reads = cli->reads,
 		.duration_ns = (cli->seconds ? cli->seconds : QUICK_SECONDS) * NS_PER_SEC };
 	uint8_t *value;
-	int code;
 
 	(void)argc;
 	(void)argv;
 	if (cli->quick && cli->seconds)
 		return cli_fail(cli, EXIT_USAGE, "--quick and --duration exclude each other");
-	value = malloc(load.value_len + 1);
-	if (!value)
-		return cli_fail(cli, EXIT_REFUSED, "out of memory");
+	value = cli_alloc(cli, load.value_len + 1);
 	memset(value, 'v', load.value_len);
 	load.value = value;
-	code = cli->pcap ? pcap_write(cli, &load) : measure(cli, &load);
-	free(value);
-	return code;
+	return cli->pcap ? pcap_write(cli, &load) : measure(cli, &load);
 }

@@ -39,8 +39,9 @@ struct cli {
 	/* bench */
 	bool quick;
 	uint32_t seconds, keys, value_len, batch, reads, frames;
-	double rate; /* operations a second; 0: closed loop */
+	double rate; /* operations a second; 0: what one at a time reached */
 	uint64_t seed;
+	struct owned *owned; /* freed at the end */
 };
 
 struct command {
@@ -74,15 +75,18 @@ int cli_fail(const struct cli *cli, int code, const char *format, ...) __attribu
 int cli_fail_status(const struct cli *cli, enum slipring_status status);
 int exit_code_of(enum slipring_status status);
 
-/* A run of bytes of our own. */
+/* Zeroed memory that lives until the command has ended; without memory the program ends. */
+void *cli_alloc(struct cli *cli, size_t size);
+
+/* A run of bytes, of cli_alloc. */
 struct bytes {
 	uint8_t *data;
 	size_t len;
 };
 /* The key an argument names: as it is, or hexadecimal with --hex. False after complaining. */
-bool key_parse(const struct cli *cli, const char *argument, struct bytes *key);
+bool key_parse(struct cli *cli, const char *argument, struct bytes *key);
 /* VALUE, `-` for standard input, `@FILE`; `@@text` and `--` are for values that start so. */
-bool value_read(const struct cli *cli, const char *argument, struct bytes *value);
+bool value_read(struct cli *cli, const char *argument, struct bytes *value);
 bool number_parse(const char *text, uint64_t max, uint64_t *number);
 /* "90", "90s", "15m", "12h", "7d", "500ms" */
 bool duration_parse(const char *text, uint64_t *ms);

@@ -1,6 +1,5 @@
 /* Commands on keys. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -233,24 +232,20 @@ json_add_item(json_t *items, const struct slipring_item *item)
 	json_array_append_new(items, object);
 }
 
-/* Values of unknown size: the buffer doubles until all fit, up to what all could have. */
-static uint8_t *
+/* Values of unknown size: the buffer grows until all fit, up to what all could have. */
+static void
 get_all(struct cli *cli, struct slipring_item *items, size_t count)
 {
 	size_t size = 1 << 20, most = count * (size_t)SLIPRING_VALUE_MAX;
 
 	for (;;) {
-		uint8_t *buffer = malloc(size);
 		bool fits = true;
 
-		if (!buffer)
-			return NULL;
-		slipring_mget(cli->cache, items, count, buffer, size);
+		slipring_mget(cli->cache, items, count, cli_alloc(cli, size), size);
 		for (size_t i = 0; i < count; i++)
 			fits &= items[i].result.status != SLIPRING_TOO_LARGE;
 		if (fits || size >= most)
-			return buffer;
-		free(buffer);
+			return;
 		size = 4 * size < most ? 4 * size : most;
 	}
 }
@@ -258,11 +253,11 @@ get_all(struct cli *cli, struct slipring_item *items, size_t count)
 int
 command_mget(struct cli *cli, int argc, char **argv)
 {
-	struct slipring_item *items = calloc((size_t)argc, sizeof *items);
-	json_t *array = cli->json ? json_array() : NULL;
+	struct slipring_item *items = cli_alloc(cli, (size_t)argc * sizeof *items);
+	json_t *array;
 	int code = EXIT_OK;
 
-	for (int i = 0; items && i < argc; i++) {
+	for (int i = 0; i < argc; i++) {
 		struct bytes key;
 
 		if (!key_parse(cli, argv[i], &key))
@@ -270,8 +265,8 @@ command_mget(struct cli *cli, int argc, char **argv)
 		items[i].key = key.data;
 		items[i].key_len = key.len;
 	}
-	if (!items || !get_all(cli, items, (size_t)argc))
-		return cli_fail(cli, EXIT_REFUSED, "out of memory");
+	get_all(cli, items, (size_t)argc);
+	array = cli->json ? json_array() : NULL;
 	for (int i = 0; i < argc; i++) {
 		if (array)
 			json_add_item(array, &items[i]);

@@ -1,7 +1,6 @@
 /* Arguments: keys, values, numbers, durations. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -47,29 +46,23 @@ is_key(const struct cli *cli, const char *argument, struct bytes *key)
 }
 
 bool
-key_parse(const struct cli *cli, const char *argument, struct bytes *key)
+key_parse(struct cli *cli, const char *argument, struct bytes *key)
 {
 	size_t len = strlen(argument);
 
-	key->data = malloc(len + 1);
+	key->data = cli_alloc(cli, len + 1);
 	key->len = len;
-	if (!key->data)
-		return false;
 	memcpy(key->data, argument, len);
-	if (is_key(cli, argument, key))
-		return true;
-	free(key->data);
-	key->data = NULL;
-	return false;
+	return is_key(cli, argument, key);
 }
 
 /* One byte more than allowed is enough to know. */
 static bool
-read_all(const struct cli *cli, FILE *file, const char *name, struct bytes *value)
+read_all(struct cli *cli, FILE *file, const char *name, struct bytes *value)
 {
-	value->data = malloc(SLIPRING_VALUE_MAX + 1);
-	value->len = value->data ? fread(value->data, 1, SLIPRING_VALUE_MAX + 1, file) : 0;
-	if (!value->data || ferror(file)) {
+	value->data = cli_alloc(cli, SLIPRING_VALUE_MAX + 1);
+	value->len = fread(value->data, 1, SLIPRING_VALUE_MAX + 1, file);
+	if (ferror(file)) {
 		cli_fail(cli, EXIT_USAGE, "%s: %s", name, strerror(errno));
 		return false;
 	}
@@ -80,7 +73,7 @@ read_all(const struct cli *cli, FILE *file, const char *name, struct bytes *valu
 }
 
 bool
-value_read(const struct cli *cli, const char *argument, struct bytes *value)
+value_read(struct cli *cli, const char *argument, struct bytes *value)
 {
 	bool good;
 	FILE *file;
@@ -90,10 +83,9 @@ value_read(const struct cli *cli, const char *argument, struct bytes *value)
 	if (argument[0] != '@' || argument[1] == '@') {
 		argument += argument[0] == '@';
 		value->len = strlen(argument);
-		value->data = malloc(value->len + 1);
-		if (value->data)
-			memcpy(value->data, argument, value->len);
-		return value->data != NULL;
+		value->data = cli_alloc(cli, value->len + 1);
+		memcpy(value->data, argument, value->len);
+		return true;
 	}
 	file = fopen(argument + 1, "rb");
 	if (!file) {

@@ -11,6 +11,34 @@
 
 enum { TIMEOUT_MS = 2000, TRY_TIMEOUT_MS = 200 };
 
+struct owned {
+	struct owned *next;
+	max_align_t bytes[];
+};
+
+void *
+cli_alloc(struct cli *cli, size_t size)
+{
+	struct owned *owned = calloc(1, sizeof *owned + size);
+
+	if (!owned)
+		exit(cli_fail(cli, EXIT_REFUSED, "out of memory"));
+	owned->next = cli->owned;
+	cli->owned = owned;
+	return owned->bytes;
+}
+
+static void
+free_owned(struct cli *cli)
+{
+	struct owned *owned;
+
+	while ((owned = cli->owned)) {
+		cli->owned = owned->next;
+		free(owned);
+	}
+}
+
 int
 cli_fail(const struct cli *cli, int code, const char *format, ...)
 {
@@ -207,6 +235,7 @@ run(struct cli *cli, int argc, char **argv)
 	if (code == EXIT_OK)
 		code = command->run(cli, argc, argv);
 	slipring_close(cli->cache);
+	free_owned(cli);
 	if (fflush(stdout) != 0 && code == EXIT_OK)
 		code = cli_fail(cli, EXIT_REFUSED, "cannot write the output: %s", strerror(errno));
 	return code;

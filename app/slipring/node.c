@@ -1,6 +1,5 @@
 /* Commands about the node itself: stats, ping, workers, sockets. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -24,7 +23,7 @@ next_line(char **at, char **name, char **value)
 	return true;
 }
 
-/* The text of a group, to be freed; NULL when it cannot be had. */
+/* The text of a group; NULL when it cannot be had. */
 static char *
 stats_text(struct cli *cli, const char *group, struct slipring_result *result)
 {
@@ -32,11 +31,8 @@ stats_text(struct cli *cli, const char *group, struct slipring_result *result)
 
 	if (slipring_stats(cli->cache, group, result) != SLIPRING_OK)
 		return NULL;
-	text = malloc(result->value_len + 1);
-	if (!text)
-		abort();
+	text = cli_alloc(cli, result->value_len + 1);
 	memcpy(text, result->value, result->value_len);
-	text[result->value_len] = '\0';
 	return text;
 }
 
@@ -69,7 +65,6 @@ command_stats(struct cli *cli, int argc, char **argv)
 			json_set_figure(object, name, value);
 		else
 			printf("%-24s %s\n", name, value);
-	free(text);
 	return object ? json_print(object) : EXIT_OK;
 }
 
@@ -121,8 +116,10 @@ command_ping(struct cli *cli, int argc, char **argv)
 			else if (status == SLIPRING_OK)
 				printf("worker %u, %s:%u: %llu us\n", worker, cli->host, topology.ports[worker], (unsigned long long)us);
 		}
-		if (status != SLIPRING_OK)
+		if (status != SLIPRING_OK) {
+			json_decref(array);
 			return cli_fail_status(cli, status);
+		}
 	}
 	return array ? json_print(array) : EXIT_OK;
 }
@@ -138,10 +135,6 @@ static const struct {
 };
 
 enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
-
-struct worker_line {
-	json_t *figures;
-};
 
 /* "worker3_rx_frames" -> 3 and "rx_frames". */
 static bool
@@ -206,7 +199,6 @@ command_workers(struct cli *cli, int argc, char **argv)
 			json_array_append_new(workers, json_object());
 		json_set_figure(json_array_get(workers, worker), figure, value);
 	}
-	free(text);
 	if (cli->json)
 		return json_print(workers);
 	print_workers(workers);
@@ -262,11 +254,12 @@ command_sockets(struct cli *cli, int argc, char **argv)
 	(void)argv;
 	while (text && next_line(&at, &name, &value))
 		add_socket(sockets, name, value);
-	free(text);
 	if (!text && result.status == SLIPRING_NOT_FOUND)
 		result.status = sockets_of_topology(cli, sockets);
-	if (result.status != SLIPRING_OK)
+	if (result.status != SLIPRING_OK) {
+		json_decref(sockets);
 		return cli_fail_status(cli, result.status);
+	}
 	if (cli->json)
 		return json_print(sockets);
 	printf("%-6s %-26s %-10s %s\n", "PROTO", "LOCAL", "SERVICE", "DETAIL");

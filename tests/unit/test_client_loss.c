@@ -24,10 +24,12 @@ setup(void **state)
 {
 	unsigned loss = *(const unsigned *)*state;
 	struct fixture *f = calloc(1, sizeof *f);
+	const char *seed = getenv("SLIPRING_SEED"); /* another one than the usual, to look for trouble */
 	char options[128];
 
 	f->loss = loss;
-	snprintf(options, sizeof options, "--workers 2 --seed %u --loss %u --duplicate %u --reorder %u", 7 + loss, loss,
+	snprintf(options, sizeof options, "--workers 2 --seed %u --loss %u --duplicate %u --reorder %u",
+	    seed ? (unsigned)atoi(seed) : 7 + loss, loss,
 	    loss ? 5 : 0, loss ? 10 : 0);
 	print_message("link: %s\n", options);
 	f->node = loopback_start(0, options);
