@@ -345,7 +345,7 @@ command_of(const struct memcached_tokens *tokens)
 	if (tokens->count == 0)
 		return NULL;
 	for (uint32_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		if (memcached_text_is(tokens->at[0], commands[i].name))
+		if (tokens->at[0].data[0] == commands[i].name[0] && memcached_text_is(tokens->at[0], commands[i].name))
 			return &commands[i];
 	return NULL;
 }
