@@ -163,7 +163,9 @@ soak: all ## a node under load and random faults for SOAK_SECONDS (600); prints 
 fmt: ## our style, by .clang-format
 	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
 
-bench: bench-programs ## all benchmarks, under 10 min; BENCH_SECONDS=1 shortens; appends to bench/history (root)
+bench: ## all benchmarks, under 10 min; BENCH_SECONDS=1 shortens; appends to bench/history (root)
+	@scripts/deps test
+	@$(MAKE) --no-print-directory -s bench-programs
 	@bench/run
 
 bench-programs: all $(BENCHES)

@@ -41,6 +41,7 @@ enum mode { MODE_CLOSED, MODE_OPEN, MODE_ECHO };
 struct options {
 	enum mode mode;
 	uint32_t keys, window, set_percent;
+	uint64_t seed; /* of keys and arrivals */
 	uint16_t ops, value_len;
 	double theta, rate, seconds, warm_seconds;
 	bool checksums, skip_preload;
@@ -708,8 +709,8 @@ print_report(const struct generator *g, const struct result *r)
 	const struct stats *s = &g->stats;
 
 	printf("{\"bench\":\"generator\",\"mode\":\"%s\",\"set_percent\":%u,\"ops_per_frame\":%u,"
-	    "\"keys\":%u,\"value_len\":%u,\"theta\":%.2f,\"frame_len\":%u,", modes[o->mode], o->set_percent,
-	    o->ops, o->keys, o->value_len, o->theta, o->set_percent == 100 ? g->set.len : g->get.len);
+	    "\"keys\":%u,\"value_len\":%u,\"theta\":%.2f,\"seed\":%lu,\"frame_len\":%u,", modes[o->mode], o->set_percent,
+	    o->ops, o->keys, o->value_len, o->theta, o->seed, o->set_percent == 100 ? g->set.len : g->get.len);
 	if (o->mode == MODE_OPEN)
 		printf("\"offered_frames_per_s\":%.0f,\"overrun\":%lu,", o->rate, s->overrun);
 	else
@@ -740,13 +741,14 @@ static const char usage[] =
     "  --checksums    write UDP checksums         --server IP    (10.9.0.1)\n"
     "  --client IP    (10.9.0.2)                  --port N       (7411)\n"
     "  --echo-port N  echo against this service of a node, not against macswap\n"
+    "  --seed N       of keys and arrivals (42)\n"
     "One line of JSON on stdout.\n";
 
 static const struct option long_options[] = { { "mode", 1, 0, 'm' }, { "window", 1, 0, 'w' },
 	{ "rate", 1, 0, 'r' }, { "set", 1, 0, 's' }, { "ops", 1, 0, 'n' }, { "keys", 1, 0, 'k' },
 	{ "value", 1, 0, 'v' }, { "zipf", 1, 0, 'z' }, { "seconds", 1, 0, 't' }, { "warm", 1, 0, 'W' },
 	{ "loaded", 0, 0, 'L' }, { "checksums", 0, 0, 'C' }, { "server", 1, 0, 'S' }, { "client", 1, 0, 'c' },
-	{ "port", 1, 0, 'p' }, { "echo-port", 1, 0, 'e' }, { 0 } };
+	{ "port", 1, 0, 'p' }, { "echo-port", 1, 0, 'e' }, { "seed", 1, 0, 'd' }, { 0 } };
 
 static void
 bad_usage(void)
@@ -793,6 +795,7 @@ parse_option(struct options *o, int c)
 	case 'S': parse_ip(optarg, o->link.peer_ip); break;
 	case 'c': parse_ip(optarg, o->link.ip); break;
 	case 'p': o->link.peer_port = (uint16_t)atoi(optarg); break;
+	case 'd': o->seed = strtoull(optarg, NULL, 10); break;
 	case 'e': o->echo_port = (uint16_t)atoi(optarg); break;
 	default: bad_usage();
 	}
@@ -802,6 +805,7 @@ static struct options
 parse_options(int argc, char **argv)
 {
 	struct options o = { .mode = MODE_CLOSED, .keys = 1000000, .window = 256, .ops = 1, .value_len = 64,
+		.seed = 42,
 		.rate = 100000, .seconds = 2, .warm_seconds = 0.5,
 		.link = { .peer_mac = { 2, 0, 0, 0, 0, 1 }, .ip = { 10, 9, 0, 2 }, .peer_ip = { 10, 9, 0, 1 },
 		    .port = 40000, .peer_port = 7411 } };
@@ -828,11 +832,11 @@ main(int argc, char **argv)
 	g->tsc_hz = rte_get_tsc_hz();
 	g->loss_tsc = g->tsc_hz / 1000 * LOSS_MS;
 	g->client = rte_rdtsc() | 1;
-	g->prng.state = g->client;
+	g->prng.state = g->options.seed;
 	g->flights = calloc(FLIGHTS, sizeof *g->flights);
 	CHECK(g->flights);
 	g->slots = slots_create(g->options.keys);
-	g->trace = trace_create(g->options.keys, g->options.theta, 42);
+	g->trace = trace_create(g->options.keys, g->options.theta, g->options.seed);
 	port_start(g);
 	if (has_counters(&g->options))
 		meet(g);

@@ -42,6 +42,7 @@ struct options {
 	const char *server;
 	uint16_t port, value_len;
 	uint32_t keys, set_percent, rate_count;
+	uint64_t seed; /* of keys and arrivals */
 	double rates[RATES_MAX], theta, seconds, warm_seconds;
 	bool loaded;
 };
@@ -420,10 +421,10 @@ print_report(const struct client *c, double rate)
 	const struct stats *s = &c->stats;
 
 	printf("{\"bench\":\"openloop\",\"protocol\":\"%s\",\"server\":\"%s:%u\",\"keys\":%u,\"value_len\":%u,"
-	    "\"set_percent\":%u,\"theta\":%.2f,\"seconds\":%.2f,\"offered_per_s\":%.0f,\"achieved_per_s\":%.0f,"
+	    "\"set_percent\":%u,\"theta\":%.2f,\"seed\":%lu,\"seconds\":%.2f,\"offered_per_s\":%.0f,\"achieved_per_s\":%.0f,"
 	    "\"sent\":%lu,\"lost\":%lu,\"overrun\":%lu,\"wrong\":%lu,\"not_found\":%lu,\"refused\":%lu,"
 	    "\"client_headroom\":%.3f,", protocol_names[o->protocol], o->server, o->port, o->keys, o->value_len,
-	    o->set_percent, o->theta, o->seconds, rate, (double)s->in_time / o->seconds, s->sent, s->lost,
+	    o->set_percent, o->theta, o->seed, o->seconds, rate, (double)s->in_time / o->seconds, s->sent, s->lost,
 	    s->overrun, s->wrong, s->not_found, s->refused, 1 - (double)s->busy_ns / (o->seconds * 1e9));
 	report_latencies(&c->latencies);
 	printf("}\n");
@@ -472,7 +473,7 @@ meet(struct client *c)
 static const char usage[] =
     "usage: bench_openloop --server IP [--port N] [--protocol memcached|native|echo]\n"
     "                      [--rates A,B,...] [--seconds S] [--warm S] [--keys N] [--value BYTES]\n"
-    "                      [--set PERCENT] [--zipf THETA] [--loaded]\n"
+    "                      [--set PERCENT] [--zipf THETA] [--seed N] [--loaded]\n"
     "One line of JSON a rate on stdout.\n";
 
 static void
@@ -515,6 +516,7 @@ parse_option(struct options *o, int letter)
 	case 's': o->set_percent = (uint32_t)atoi(optarg); break;
 	case 'z': o->theta = atof(optarg); break;
 	case 'L': o->loaded = true; break;
+	case 'd': o->seed = strtoull(optarg, NULL, 10); break;
 	default: bad_usage();
 	}
 }
@@ -525,9 +527,9 @@ parse_options(int argc, char **argv)
 	static const struct option longs[] = { { "server", 1, 0, 'S' }, { "port", 1, 0, 'p' },
 		{ "protocol", 1, 0, 'P' }, { "rates", 1, 0, 'r' }, { "seconds", 1, 0, 't' }, { "warm", 1, 0, 'W' },
 		{ "keys", 1, 0, 'k' }, { "value", 1, 0, 'v' }, { "set", 1, 0, 's' }, { "zipf", 1, 0, 'z' },
-		{ "loaded", 0, 0, 'L' }, { 0 } };
+		{ "loaded", 0, 0, 'L' }, { "seed", 1, 0, 'd' }, { 0 } };
 	struct options o = { .protocol = PROTOCOL_MEMCACHED, .keys = 100000, .value_len = 64, .seconds = 2,
-		.warm_seconds = 0.3, .rates = { 50000 }, .rate_count = 1 };
+		.warm_seconds = 0.3, .seed = 42, .rates = { 50000 }, .rate_count = 1 };
 
 	for (int letter; (letter = getopt_long(argc, argv, "", longs, NULL)) != -1;)
 		parse_option(&o, letter);
@@ -543,13 +545,13 @@ start(struct client *c)
 {
 	const struct link link = { 0 };
 
-	c->prng.state = now_ns();
+	c->prng.state = c->options.seed;
 	c->flights = calloc(FLIGHTS, sizeof *c->flights);
 	CHECK(c->flights);
 	c->slots = slots_create(c->options.keys);
-	c->trace = trace_create(c->options.keys, c->options.theta, 42);
-	CHECK(template_init(&c->get, &link, prng_next(&c->prng) | 1, OP_GET, 1, c->options.value_len));
-	CHECK(template_init(&c->set, &link, prng_next(&c->prng) | 1, OP_SET, 1, c->options.value_len));
+	c->trace = trace_create(c->options.keys, c->options.theta, c->options.seed);
+	CHECK(template_init(&c->get, &link, now_ns() | 1, OP_GET, 1, c->options.value_len));
+	CHECK(template_init(&c->set, &link, now_ns() | 1, OP_SET, 1, c->options.value_len));
 	open_socket(c);
 }
 

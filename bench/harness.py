@@ -83,7 +83,7 @@ def wait_for(condition, seconds, what):
 
 # --- huge pages ------------------------------------------------------------------
 
-added_pages = 0
+pages = {"before": 0, "added": 0}
 
 
 def read(path, default=""):
@@ -106,7 +106,6 @@ def write_huge_count(count):
 
 def take_huge_pages(count):
     """Makes `count` huge pages free; given back at our exit."""
-    global added_pages
     missing = count - meminfo("HugePages_Free")
     if missing <= 0:
         return
@@ -115,16 +114,18 @@ def take_huge_pages(count):
         write_huge_count(before + missing)
     except OSError as error:
         raise BenchError(f"needs {missing} more huge pages (root): {error}") from None
-    added_pages += int(read(HUGE_COUNT)) - before
+    pages["before"] = pages["before"] if pages["added"] else before
+    pages["added"] += int(read(HUGE_COUNT)) - before
     if meminfo("HugePages_Free") < count:
         raise BenchError(f"needs {count} free huge pages of 2 MiB; the machine has no more to give")
 
 
 def give_huge_pages():
-    global added_pages
-    if added_pages > 0:
-        write_huge_count(max(0, int(read(HUGE_COUNT)) - added_pages))
-        added_pages = 0
+    """Takes back what we added, but never below what was there: others add and take, too."""
+    count = int(read(HUGE_COUNT, "0"))
+    if pages["added"] > 0 and count > pages["before"]:
+        write_huge_count(max(pages["before"], count - pages["added"]))
+    pages["added"] = 0
 
 
 def clean_up():

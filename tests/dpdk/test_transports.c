@@ -306,31 +306,29 @@ huge_pages(const char *path, long set)
 
 #define NR_HUGE "/proc/sys/vm/nr_hugepages"
 
+static long pages_before = -1; /* -1: nothing was added */
+
 static int
 take_huge_pages(void **state)
 {
-	static long added;
-
-	added = 0;
-	*state = &added;
+	(void)state;
 	if (io_huge_free_bytes() < HUGE_PAGES * 2ull << 20) {
-		long before = huge_pages(NR_HUGE, -1);
-
-		if (before < 0)
-			return 0;
-		huge_pages(NR_HUGE, before + HUGE_PAGES);
-		added = huge_pages(NR_HUGE, -1) - before;
+		pages_before = huge_pages(NR_HUGE, -1);
+		if (pages_before >= 0)
+			huge_pages(NR_HUGE, pages_before + HUGE_PAGES);
 	}
 	return 0;
 }
 
+/* Takes back what was added, never below what was there: others add and take, too. */
 static int
 give_huge_pages(void **state)
 {
-	const long *added = *state;
+	long count = huge_pages(NR_HUGE, -1);
 
-	if (*added > 0)
-		huge_pages(NR_HUGE, huge_pages(NR_HUGE, -1) - *added);
+	(void)state;
+	if (pages_before >= 0 && count > pages_before)
+		huge_pages(NR_HUGE, count - HUGE_PAGES > pages_before ? count - HUGE_PAGES : pages_before);
 	return 0;
 }
 
