@@ -53,6 +53,6 @@ client: $(LIBCLIENT) $(CLIENT_SO) $(BUILD)/slipring.pc $(EXAMPLES) ## the client
 CLIENT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_client*.c tests/unit/test_cli*.c))
 $(CLIENT_TESTS): | $(LOOPBACK_NODE) $(CLIENT_SO) $(EXAMPLES) $(BUILD)/slipring
 
-system: $(EXAMPLES) $(BUILD)/tests/tools/pingpong
+system: $(EXAMPLES)
 
 .PHONY: client
