@@ -41,6 +41,13 @@ bit_of(uint64_t digest)
 	return 1ull << (digest & 63);
 }
 
+/* Digests that a write puts in doubt: its key's, or any, when it is an upload's step and names none. */
+static inline uint64_t
+doubts(const struct request *request)
+{
+	return op_has_key(request->op) ? bit_of(request->digest) : UINT64_MAX;
+}
+
 /*
  * Slot, shard and digest of the request's key; whether it is to be looked up. A write
  * run here is looked up for the sake of its cache lines: it then finds table and item near.
@@ -50,10 +57,8 @@ prepare(struct run *run, struct request *request)
 {
 	uint32_t worker = run->serve->config.worker, owner;
 
-	if (!op_has_key(request->op)) {
-		request->digest = 0; /* steps of an upload travel by slot */
+	if (!op_has_key(request->op))
 		return false;
-	}
 	if (!(request->flags & REQUEST_TRUST_SLOT))
 		request->slot = slot_of_key(request->key);
 	request->digest = store_digest(run->serve->config.store, request->key);
@@ -166,7 +171,7 @@ hand_over(struct run *run, struct request *request, uint32_t place, struct respo
 
 	CHECK(!native || !run->frame->datagram->deferred); /* its home knew the owner */
 	if (native ? mail(run, request, to) : travel(run, place, to))
-		run->mailed |= bit_of(request->digest);
+		run->mailed |= doubts(request);
 	else
 		respond(response, OP_STATUS_BUSY);
 }
@@ -182,7 +187,7 @@ run_write(struct run *run, struct request *request, uint32_t place, struct respo
 	} else if (serve_owner(serve, request->slot) != serve->config.worker) {
 		hand_over(run, request, place, response);
 	} else {
-		run->written |= bit_of(request->digest);
+		run->written |= doubts(request);
 		owner_execute(serve, run->now, run->frame, request, response);
 	}
 }

@@ -175,6 +175,32 @@ a_repeated_commit_answers_its_version_and_publishes_once(void **state)
 }
 
 static void
+a_frame_reads_what_it_committed(void **state)
+{
+	(void)state;
+	for (uint32_t owner = 0; owner < 2; owner++) {
+		const char *key = rig_key_of(owner, 0);
+		uint64_t handle = begun(key, 8);
+		struct native_result result;
+
+		rig_do(0, chunk(key, handle, 0, 8));
+		rig_clear();
+		rig_frame();
+		rig_add(rig_request(OP_GET, key));
+		rig_add(step(OP_UPLOAD_COMMIT, key, handle));
+		rig_add(rig_request(OP_GET, key));
+		rig_send_frame(0);
+		rig_settle();
+		assert_true(rig_result(rig.header.sequence, 0, &result));
+		assert_int_equal(result.status, OP_STATUS_NOT_FOUND);
+		assert_true(rig_result(rig.header.sequence, 2, &result));
+		assert_int_equal(result.status, OP_STATUS_OK);
+		assert_memory_equal(result.value.data, value, 8);
+		rig_next_frame();
+	}
+}
+
+static void
 a_commit_looks_at_what_is_there_and_ends_the_upload(void **state)
 {
 	const char *key = rig_key_of(1, 0);
@@ -315,6 +341,7 @@ main(void)
 		TWO(an_empty_value_needs_no_chunk),
 		TWO(a_repeated_begin_answers_the_same_handle),
 		TWO(a_repeated_commit_answers_its_version_and_publishes_once),
+		TWO(a_frame_reads_what_it_committed),
 		TWO(a_commit_looks_at_what_is_there_and_ends_the_upload),
 		TWO(chunks_outside_the_value_are_refused),
 		TWO(handles_are_good_for_their_client_only),
