@@ -20,11 +20,17 @@
 #include "base/check.h"
 #include "base/prng.h"
 
-enum { RACE_KEYS = 4000, RACE_SHARDS = 2, RACE_READERS = 2, STAMP_LEN = 16, RACE_VALUE_MAX = 3000 };
+enum {
+	RACE_OPERATIONS = 60000, /* of every owner */
+	RACE_KEYS = 4000,
+	RACE_SHARDS = 2,
+	RACE_READERS = 2,
+	STAMP_LEN = 16,
+	RACE_VALUE_MAX = 3000,
+};
 
 struct race {
 	struct store *store;
-	uint32_t operations;             /* of every owner */
 	_Atomic uint64_t wall_ms;        /* the test's clock; any owner moves it on */
 	_Atomic uint64_t published[RACE_KEYS], removed[RACE_KEYS]; /* sequences */
 	atomic_bool stop;
@@ -179,7 +185,7 @@ race_own(void *argument)
 	struct prng prng = { me->index + 1 };
 
 	reclaim_register();
-	for (uint64_t step = 1; step <= race->operations; step++) {
+	for (uint64_t step = 1; step <= RACE_OPERATIONS; step++) {
 		uint32_t number = (uint32_t)prng_below(&prng, RACE_KEYS / RACE_SHARDS) * RACE_SHARDS + me->index;
 		struct now now;
 
@@ -193,8 +199,10 @@ race_own(void *argument)
 			shard_tick(shard, &now, 16);
 			reclaim_quiescent();
 		}
-		if (step % 20000 == 0)
-			store_flush(race->store, race_now(race).wall_ms);
+		if (step % 20000 == 0) {
+			now = race_now(race);
+			store_flush(race->store, &now, 0);
+		}
 	}
 	reclaim_unregister();
 	return NULL;
@@ -217,7 +225,6 @@ readers_never_see_a_torn_foreign_old_or_expired_value(void **state)
 
 	(void)state;
 	memset(&race, 0, sizeof race);
-	race.operations = RACE_OPERATIONS;
 	/* Room for about half the keys, so that evictions are part of it. */
 	race.store = new_store((struct store_config){ .shard_count = RACE_SHARDS, .memory_bytes = 4 << 20,
 	    .items_max = 6000 });

@@ -1,6 +1,4 @@
 /* Owners and readers at once over rte_hash, jemalloc and liburcu. */
-enum { RACE_OPERATIONS = 60000 };
-
 #include "tests/conformance/race.h"
 
 #include "tests/dpdk/eal.h"

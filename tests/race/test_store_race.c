@@ -1,11 +1,8 @@
 /* Owners and readers at once over the models, whose every access the thread sanitizer sees. */
-enum { RACE_OPERATIONS = 60000 };
-
 #include "tests/conformance/race.h"
 
 int
 main(void)
 {
-	(void)small_config;
 	return cmocka_run_group_tests_name("store race over models", race_tests, start_reader, stop_reader);
 }
