@@ -499,6 +499,73 @@ a_real_node_killed_and_started_again_is_found_again(void **state)
 	loopback_kill(&node, SIGTERM);
 }
 
+/* Numbers of the second boot start here, so that each answer tells which boot gave it. */
+enum { SECOND_BOOT = 1000000, WRITES = 200 };
+
+struct boots {
+	unsigned first, second, unknown, other;
+};
+
+static void
+tell_boot(void *context, const struct slipring_result *result)
+{
+	struct boots *boots = context;
+
+	if (result->status == SLIPRING_OUTCOME_UNKNOWN)
+		boots->unknown++;
+	else if (result->status != SLIPRING_OK)
+		boots->other++;
+	else if (result->number < SECOND_BOOT)
+		boots->first++;
+	else
+		boots->second++;
+}
+
+static void
+submit_writes(struct slipring *cache, struct boots *boots, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(slipring_submit(cache, &(struct slipring_request){ .op = SLIPRING_OP_INCR, .key = "n",
+		    .key_len = 1, .delta = 1, .done = tell_boot, .context = boots }), SLIPRING_OK);
+}
+
+static void
+a_kill_amid_writes_lets_none_run_twice(void **state)
+{
+	unsigned second = 0, unknown = 0;
+
+	(void)state;
+	for (int polls = 0; polls < 6; polls++) {
+		struct loopback node = loopback_start(0, "");
+		struct slipring *cache = loopback_handle(node.port, NULL), *other;
+		struct boots boots = { 0 };
+		struct slipring_result r;
+
+		assert_int_equal(slipring_set(cache, KEY("n"), "0", 1, 0, 0, NULL), SLIPRING_OK);
+		submit_writes(cache, &boots, WRITES - 20);
+		for (int i = 0; i < polls; i++)
+			slipring_poll(cache, 0);
+		loopback_kill(&node, SIGKILL);
+		submit_writes(cache, &boots, 20);
+		node = loopback_start(node.port, "");
+		other = loopback_handle(node.port, NULL);
+		assert_int_equal(slipring_set(other, KEY("n"), "1000000", 7, 0, 0, NULL), SLIPRING_OK);
+		slipring_flush(cache);
+		assert_int_equal(boots.other, 0);
+		assert_int_equal(boots.first + boots.second + boots.unknown, WRITES);
+		second += boots.second;
+		unknown += boots.unknown;
+		assert_int_equal(slipring_incr(other, KEY("n"), 0, &r), SLIPRING_OK);
+		/* what may have run before the kill did not run again after it */
+		assert_int_equal(r.number - SECOND_BOOT, boots.second);
+		print_message("%u before the kill, %u after it, %u unknown\n", boots.first, boots.second, boots.unknown);
+		slipring_close(other);
+		slipring_close(cache);
+		loopback_kill(&node, SIGTERM);
+	}
+	assert_true(second > 0 && unknown > 0); /* else the kill hit nothing */
+}
+
 static void
 with_key(struct slipring_options *options)
 {
@@ -605,6 +672,7 @@ main(void)
 		cmocka_unit_test(an_application_that_was_away_repeats_nothing),
 		cmocka_unit_test(closing_completes_what_is_in_flight),
 		cmocka_unit_test(a_real_node_killed_and_started_again_is_found_again),
+		cmocka_unit_test(a_kill_amid_writes_lets_none_run_twice),
 		cmocka_unit_test(a_shared_key_admits_only_who_has_it),
 		cmocka_unit_test(bad_options_and_hosts_say_what_is_wrong),
 		cmocka_unit_test(every_status_has_a_name_and_a_text),
