@@ -1,6 +1,6 @@
 /*
  * Race test of lib/serve: two workers on threads of their own, two clients that send
- * every frame several times and to either worker. Writes cross by mailboxes, reads of
+ * every native frame several times and to either worker, or hold memcached conversations. Writes cross by mailboxes, reads of
  * the other's shard run in place, workers sleep whenever they can. Run by the thread sanitizer.
  */
 #include <pthread.h>
@@ -32,6 +32,7 @@ enum {
 /* A frame on the wire, either way. Allocated by the sender, freed by the receiver. */
 struct letter {
 	uint16_t len;
+	uint8_t service; /* to a worker: enum service */
 	uint8_t payload[UDP_PAYLOAD_MAX];
 };
 
@@ -131,7 +132,7 @@ receive_wire(struct worker *w)
 
 			memcpy(payload, letter->payload, letter->len);
 			w->burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .payload = payload,
-				.payload_len = letter->len, .service = SERVICE_NATIVE,
+				.payload_len = letter->len, .service = letter->service,
 				.peer = { .ip = { 10, (uint8_t)from }, .port = (uint16_t)(1 + from) } };
 			free(letter);
 		}
@@ -252,17 +253,24 @@ build(struct client *c, struct frame_sent *frame)
 }
 
 static void
-post(struct client *c, const struct frame_sent *frame, uint32_t worker)
+post_bytes(struct client *c, uint8_t service, const void *payload, uint16_t len, uint32_t worker)
 {
 	struct letter *letter = malloc(sizeof *letter);
 
 	CHECK(letter);
-	letter->len = frame->len;
-	memcpy(letter->payload, frame->payload, frame->len);
+	letter->len = len;
+	letter->service = service;
+	memcpy(letter->payload, payload, len);
 	if (!lane_put(&workers[worker]->wire[c->index], letter))
 		free(letter);
 	else
 		bell_ring(&workers[worker]->bell);
+}
+
+static void
+post(struct client *c, const struct frame_sent *frame, uint32_t worker)
+{
+	post_bytes(c, SERVICE_NATIVE, frame->payload, frame->len, worker);
 }
 
 static bool
@@ -374,6 +382,58 @@ client_thread(void *argument)
 	return NULL;
 }
 
+/* A memcached datagram of the client's own keys, and the only reply it may have. */
+static void
+converse(struct client *c, uint32_t round, char *text, char *expected, size_t size)
+{
+	char mine[2][24];
+
+	for (uint32_t i = 0; i < 2; i++)
+		snprintf(mine[i], sizeof mine[i], "m%u-%u", c->index, (uint32_t)prng_below(&c->prng, 40));
+	snprintf(text, size, "set %s 1 0 4\r\n%04u\r\nset %s 2 0 5\r\n1%04u\r\nincr %s 1\r\nprepend %s 0 0 1\r\n+\r\n"
+	    "get %s\r\ndelete %s\r\n", mine[0], round, mine[1], round, mine[1], mine[1], mine[1], mine[1]);
+	snprintf(expected, size, "STORED\r\nSTORED\r\n%u\r\nSTORED\r\nVALUE %s 2 6\r\n+%u\r\nEND\r\nDELETED\r\n",
+	    10001 + round, mine[1], 10001 + round);
+}
+
+static struct letter *
+await_letter(struct client *c)
+{
+	uint64_t start = mono_ns();
+
+	while (mono_ns() - start < RESEND_NS) {
+		for (uint32_t from = 0; from < WORKERS; from++) {
+			struct letter *letter = lane_take(&c->wire[from]);
+
+			if (letter)
+				return letter;
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void *
+memcached_thread(void *argument)
+{
+	struct client *c = argument;
+
+	for (uint32_t round = 0; round < FRAMES; round++) {
+		char payload[8 + 400] = { (char)(round >> 8), (char)round, 0, 0, 0, 1, 0, 0 }, expected[400];
+		struct letter *letter;
+
+		converse(c, round, payload + 8, expected, sizeof expected);
+		post_bytes(c, SERVICE_MEMCACHED, payload, (uint16_t)(8 + strlen(payload + 8)),
+		    (uint32_t)prng_below(&c->prng, WORKERS));
+		letter = await_letter(c);
+		c->resent += !letter;
+		c->faults += letter && (letter->len != 8 + strlen(expected) || memcmp(letter->payload, payload, 2) != 0 ||
+		    memcmp(letter->payload + 8, expected, letter->len - 8u) != 0);
+		free(letter);
+	}
+	return NULL;
+}
+
 /* --- the run ------------------------------------------------------------------------ */
 
 static void
@@ -382,7 +442,8 @@ start(uint32_t ops, uint32_t copies, uint32_t pause)
 	struct store_config store_config = { .shard_count = WORKERS, .memory_bytes = 64 << 20, .items_max = 8192,
 		.expected_item_size = 128, .secret = "secret of store" };
 	struct serve_config config = { .worker_count = WORKERS, .start_wall_ms = 1700000000000,
-		.native_port = 7411, .epoch = 1, .cookie_secret = "of the cookies.", .boot = 7, .version = "test" };
+		.native_port = 7411, .epoch = 1, .cookie_secret = "of the cookies.", .boot = 7, .version = "test",
+		.memcached_allow_count = 1 };
 	struct error error;
 
 	config.store = store = store_create(&store_config, &error);
@@ -424,13 +485,13 @@ start(uint32_t ops, uint32_t copies, uint32_t pause)
 }
 
 static void
-run(uint32_t client_count)
+run(uint32_t client_count, void *(*client)(void *))
 {
 	atomic_store(&stop, false);
 	for (uint32_t i = 0; i < WORKERS; i++)
 		assert_int_equal(pthread_create(&workers[i]->thread, NULL, worker_thread, workers[i]), 0);
 	for (uint32_t i = 0; i < client_count; i++)
-		assert_int_equal(pthread_create(&clients[i]->thread, NULL, client_thread, clients[i]), 0);
+		assert_int_equal(pthread_create(&clients[i]->thread, NULL, client, clients[i]), 0);
 	for (uint32_t i = 0; i < client_count; i++)
 		pthread_join(clients[i]->thread, NULL);
 	atomic_store(&stop, true);
@@ -493,6 +554,11 @@ assert_no_fault(void)
 	}
 	for (uint32_t i = 0; i < WORKERS; i++)
 		assert_int_equal(workers[i]->stalls, 0);
+}
+
+static void
+assert_counted(void)
+{
 	reclaim_register();
 	for (uint32_t key = 0; key < KEYS; key++)
 		assert_int_equal(number_at(key), clients[0]->increments[key] + clients[1]->increments[key]);
@@ -520,8 +586,9 @@ repeated_writes_across_two_workers_execute_once(void **state)
 {
 	(void)state;
 	start(OPS, 3, 0);
-	run(CLIENTS);
+	run(CLIENTS, client_thread);
 	assert_no_fault();
+	assert_counted();
 	assert_busy(FRAMES, FRAMES, 100);
 	finish();
 }
@@ -532,9 +599,21 @@ no_wake_up_is_lost(void **state)
 {
 	(void)state;
 	start(1, 1, 3000);
-	run(1);
+	run(1, client_thread);
 	assert_no_fault();
+	assert_counted();
 	assert_busy(FRAMES / 8, 0, FRAMES);
+	finish();
+}
+
+static void
+memcached_datagrams_travel_and_answer_in_order(void **state)
+{
+	(void)state;
+	start(1, 1, 0);
+	run(CLIENTS, memcached_thread);
+	assert_no_fault();
+	assert_busy(FRAMES, 0, 100);
 	finish();
 }
 
@@ -544,6 +623,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(repeated_writes_across_two_workers_execute_once),
 		cmocka_unit_test(no_wake_up_is_lost),
+		cmocka_unit_test(memcached_datagrams_travel_and_answer_in_order),
 	};
 
 	return cmocka_run_group_tests_name("workers", tests, NULL, NULL);
