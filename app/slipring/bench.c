@@ -12,7 +12,7 @@ static const struct {
 	double percent;
 } columns[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 }, { "p99.9", 99.9 }, { "p99.99", 99.99 } };
 
-enum { COLUMN_COUNT = sizeof columns / sizeof columns[0], QUICK_SECONDS = 2 };
+enum { COLUMN_COUNT = sizeof columns / sizeof columns[0], QUICK_MS = 2000 };
 
 static double
 per_second(const struct load_result *result)
@@ -113,12 +113,12 @@ command_bench(struct cli *cli, int argc, char **argv)
 {
 	struct load load = { .cache = cli->cache, .prng = { cli->seed }, .keys = cli->keys, .value_len = cli->value_len,
 		.batch = cli->batch, .reads = cli->reads,
-		.duration_ns = (cli->seconds ? cli->seconds : QUICK_SECONDS) * NS_PER_SEC };
+		.duration_ns = (cli->duration_ms ? cli->duration_ms : QUICK_MS) * NS_PER_MS };
 	uint8_t *value;
 
 	(void)argc;
 	(void)argv;
-	if (cli->quick && cli->seconds)
+	if (cli->quick && cli->duration_ms)
 		return cli_fail(cli, EXIT_USAGE, "--quick and --duration exclude each other");
 	value = cli_alloc(cli, load.value_len + 1);
 	memset(value, 'v', load.value_len);

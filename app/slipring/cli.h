@@ -38,7 +38,7 @@ struct cli {
 	bool add, replace, create;
 	/* bench */
 	bool quick;
-	uint32_t seconds, keys, value_len, batch, reads, frames;
+	uint32_t duration_ms, keys, value_len, batch, reads, frames;
 	double rate; /* operations a second; 0: what one at a time reached */
 	uint64_t seed;
 	struct owned *owned; /* freed at the end */

@@ -28,8 +28,8 @@ static const struct {
 	{ 'a', "add", NULL, "only when the key is missing" },
 	{ 'R', "replace", NULL, "only when the key is present" },
 	{ 'C', "create", "N", "a missing key becomes N (with --ttl)" },
-	{ 'q', "quick", NULL, "a few seconds in all (the default without --duration)" },
-	{ 'd', "duration", "TIME", "seconds of each measurement" },
+	{ 'q', "quick", NULL, "two seconds a measurement (the default)" },
+	{ 'd', "duration", "TIME", "length of each measurement, 100ms to 1h" },
 	{ 'n', "keys", "N", "keys used; default 10000" },
 	{ 'v', "value-size", "BYTES", "bytes a value; default 64" },
 	{ 'b', "batch", "N", "operations in flight in the batched measurement; default 64" },
@@ -105,14 +105,13 @@ take_ttl(struct cli *cli, const char *text)
 }
 
 static bool
-take_time(const struct cli *cli, const char *name, const char *text, uint64_t min_ms, uint64_t max_ms, uint32_t unit_ms,
-    uint32_t *to)
+take_time(const struct cli *cli, const char *name, const char *text, uint64_t min_ms, uint64_t max_ms, uint32_t *to_ms)
 {
 	uint64_t ms;
 
 	if (!duration_parse(text, &ms) || ms < min_ms || ms > max_ms)
-		return complain(cli, name, text, min_ms == 1 ? "not a time from 1ms to 60s" : "not a time from 1s to 1h");
-	*to = (uint32_t)(ms / unit_ms);
+		return complain(cli, name, text, min_ms == 1 ? "not a time from 1ms to 60s" : "not a time from 100ms to 1h");
+	*to_ms = (uint32_t)ms;
 	return true;
 }
 
@@ -145,7 +144,7 @@ take_bench(struct cli *cli, int letter, const char *text)
 {
 	switch (letter) {
 	case 'q': return cli->quick = true;
-	case 'd': return take_time(cli, "duration", text, 1000, 3600000, 1000, &cli->seconds);
+	case 'd': return take_time(cli, "duration", text, 100, 3600000, &cli->duration_ms);
 	case 'n': return take_u32(cli, "keys", text, 1, 100000000, &cli->keys);
 	case 'v': return take_u32(cli, "value-size", text, 0, SLIPRING_VALUE_MAX, &cli->value_len);
 	case 'b': return take_u32(cli, "batch", text, 1, SLIPRING_WINDOW_MAX, &cli->batch);
@@ -170,7 +169,7 @@ take(struct cli *cli, int letter, const char *text)
 			return false;
 		cli->port = (uint16_t)port;
 		return true;
-	case 't': return take_time(cli, "timeout", text, 1, 60000, 1, &cli->timeout_ms);
+	case 't': return take_time(cli, "timeout", text, 1, 60000, &cli->timeout_ms);
 	case 'K': cli->key_file = text; return true;
 	case 's': return cli->spin = true;
 	case 'j': return cli->json = true;
