@@ -114,8 +114,8 @@ race: ## workers on threads of their own, and unit tests, under the thread sanit
 	@$(MAKE) --no-print-directory FLAVOUR=tsan race-run
 	@$(MAKE) --no-print-directory FLAVOUR=tsan unit
 
-race-run: $(RACE)
-	@scripts/run-tests $(RACE)
+race-run: $(RACE) $(BUILD)/tests/dpdk/test_store_race
+	@scripts/run-tests $^
 
 FUZZ_SECONDS ?= 60
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/check.h"
+#include "base/race.h"
 
 static uint32_t tables_made; /* rte_hash wants a unique name; main thread only */
 
@@ -32,11 +32,11 @@ low_half(const void *key, uint32_t key_len, uint32_t seed)
 }
 
 /* rte_hash knows no 8-byte keys and would call memcmp; 0 when equal, as memcmp does. */
-static int
+static RACE_UNSEEN int
 digests_differ(const void *a, const void *b, size_t key_len)
 {
 	(void)key_len;
-	return load_le64(a) != load_le64(b);
+	return *(const uint64_t *)a != *(const uint64_t *)b;
 }
 
 struct keymap *
@@ -85,9 +85,11 @@ keymap_find_bulk(const struct keymap *map, const uint64_t *const digests[], uint
 		signatures[i] = (uint32_t)*digests[i];
 	rte_hash_lookup_with_hash_bulk_data(to_hash(map), (const void **)(uintptr_t)digests, signatures,
 	    n, &hits, (void **)items);
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		if (!(hits >> i & 1))
 			items[i] = NULL;
+		RACE_ACQUIRE(items[i]);
+	}
 }
 
 struct item *
@@ -97,6 +99,7 @@ keymap_find(const struct keymap *map, uint64_t digest)
 
 	if (rte_hash_lookup_with_hash_data(to_hash(map), &digest, (uint32_t)digest, &item) < 0)
 		return NULL;
+	RACE_ACQUIRE(item); /* rte_hash loads it with acquire, and stores it with release */
 	return item;
 }
 
@@ -113,6 +116,7 @@ bool
 keymap_put(struct keymap *map, uint64_t digest, struct item *item, uint32_t *position)
 {
 	CHECK(digest != 0);
+	RACE_RELEASE(item);
 	/* The data variant returns 0, not the position: ask again for that. */
 	if (rte_hash_add_key_with_hash_data(to_hash(map), &digest, (uint32_t)digest, item) != 0)
 		return false;
@@ -123,6 +127,7 @@ keymap_put(struct keymap *map, uint64_t digest, struct item *item, uint32_t *pos
 void
 keymap_replace(struct keymap *map, uint64_t digest, struct item *item)
 {
+	RACE_RELEASE(item);
 	/* For a present key this only swaps the pointer, so it cannot lack room. */
 	CHECK(rte_hash_add_key_with_hash_data(to_hash(map), &digest, (uint32_t)digest, item) == 0);
 }

@@ -20,6 +20,8 @@
 #include <unistd.h>
 #include <urcu-qsbr.h>
 
+#include "base/race.h"
+
 enum { PAUSE_NS = 200 * 1000 }; /* between grace periods, so that batches gather */
 
 static struct {
@@ -65,6 +67,7 @@ grace_main(void *unused)
 			uint64_t period = atomic_fetch_add(&grace.begun, 1) + 1;
 
 			synchronize_rcu();
+			RACE_ACQUIRE(&grace);
 			atomic_store(&grace.completed, period);
 			nanosleep(&pause, NULL);
 		}
@@ -102,18 +105,21 @@ reclaim_register(void)
 void
 reclaim_unregister(void)
 {
+	RACE_RELEASE(&grace); /* what this reader did comes before the end of the period */
 	rcu_unregister_thread();
 }
 
 void
 reclaim_quiescent(void)
 {
+	RACE_RELEASE(&grace); /* what this reader did comes before the end of the period */
 	rcu_quiescent_state();
 }
 
 void
 reclaim_offline(void)
 {
+	RACE_RELEASE(&grace); /* what this reader did comes before the end of the period */
 	rcu_thread_offline();
 }
 
