@@ -40,6 +40,7 @@ port_rx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counte
 			pkt_drop(&pkts[i], counters, DROP_RX_CHAIN);
 	}
 	if (got) {
+		port->blind_us = PORT_BLIND_MIN_US;
 		counter_add(counters, COUNTER_RX_FRAMES, got);
 		counter_add(counters, COUNTER_RX_BYTES, bytes);
 	}

@@ -1,6 +1,7 @@
 /* Opening and closing ports. */
 #include "io/port.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,29 @@ create_pool(const struct io_config *config, uint32_t worker, struct error *error
 	return pool;
 }
 
+/* Devices of these drivers can wake a sleeper; the others' sockets can, or nothing. */
+static bool
+may_interrupt(const struct port *port)
+{
+	return strcmp(port->driver, "net_virtio_user") == 0 || strcmp(port->driver, "pci") == 0;
+}
+
+/* Asks for RX interrupts where there may be some; a device that has none after all does without. */
+static int
+configure(struct port *port, uint16_t queues, struct rte_eth_conf *conf)
+{
+	int rc = -ENOTSUP;
+
+	conf->intr_conf.rxq = may_interrupt(port);
+	if (conf->intr_conf.rxq)
+		rc = rte_eth_dev_configure(port->id, queues, queues, conf);
+	if (rc != 0) {
+		conf->intr_conf.rxq = 0;
+		rc = rte_eth_dev_configure(port->id, queues, queues, conf);
+	}
+	return rc;
+}
+
 static enum status
 configure_device(struct port *port, const struct io_config *config, struct error *error)
 {
@@ -54,7 +78,7 @@ configure_device(struct port *port, const struct io_config *config, struct error
 			conf.rx_adv_conf.rss_conf.rss_hf =
 			    RTE_ETH_RSS_UDP & info.flow_type_rss_offloads;
 		}
-		rc = rte_eth_dev_configure(port->id, queues, queues, &conf);
+		rc = configure(port, queues, &conf);
 	}
 	if (rc != 0)
 		return error_set(error, STATUS_UNAVAILABLE, "interface %s: %s refused %u queue(s): %s",
@@ -145,6 +169,10 @@ start(struct port *port, const struct io_config *config, struct error *error)
 		    port->interface, port->driver, rte_strerror(-rc));
 	rte_eth_promiscuous_enable(port->id); /* refused by some vdevs, which see everything anyway */
 	port->fd = new_socket(seen);
+	if (port->fd < 0 && may_interrupt(port)) {
+		port->fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, port->queue);
+		port->interrupts = port->fd >= 0;
+	}
 	if (port->fd < 0 && strcmp(port->driver, "net_af_packet") == 0)
 		port->fd = nth_socket(port->worker);
 	return STATUS_OK;

@@ -13,9 +13,14 @@ struct port {
 	uint16_t id, queue;
 	int fd; /* to sleep on; -1: the device has none */
 	bool multi_segs, tx_checksum, owns_device;
+	bool interrupts; /* fd tells of frames only after rte_eth_dev_rx_intr_enable */
 	uint32_t worker;
 	struct rte_mempool *pool;
 	char driver[32], interface[64];
+	/* owner lcore */
+	uint32_t blind_us; /* next wait without anything to wake us */
 };
+
+enum { PORT_BLIND_MIN_US = 50, PORT_BLIND_MAX_US = 1000 };
 
 #endif
