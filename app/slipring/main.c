@@ -116,6 +116,26 @@ resolves(const char *name)
 	return true;
 }
 
+/* "n1:7411" names the port, too; --port goes before it. False after complaining. */
+static bool
+split_port(struct cli *cli)
+{
+	const char *colon = strchr(cli->host, ':');
+	uint64_t port;
+	char *host;
+
+	if (!colon || strchr(colon + 1, ':'))
+		return true;
+	if (!number_parse(colon + 1, UINT16_MAX, &port) || port == 0)
+		return cli_fail(cli, EXIT_USAGE, "%s: no port from 1 to 65535 behind the colon", cli->host) == EXIT_OK;
+	host = cli_alloc(cli, (size_t)(colon - cli->host) + 1);
+	memcpy(host, cli->host, (size_t)(colon - cli->host));
+	cli->host = host;
+	if (!cli->port)
+		cli->port = (uint16_t)port;
+	return true;
+}
+
 /* -H, else the environment, else the lab's first node when we are in the lab. */
 static bool
 find_host(struct cli *cli)
@@ -160,6 +180,8 @@ cli_open(struct cli *cli)
 	if (!find_host(cli))
 		return cli_fail(cli, EXIT_USAGE, "no node named: say -H HOST or set SLIPRING_HOST. Inside the lab the node is n1: "
 		    "scripts/lab exec slipring %s ...", cli->command->name);
+	if (!split_port(cli))
+		return EXIT_USAGE;
 	if (cli->key_file && !read_shared_key(cli, options.shared_key))
 		return EXIT_USAGE;
 	options.authenticate = cli->key_file != NULL;

@@ -13,7 +13,7 @@ static const struct {
 	const char *argument; /* NULL: takes none */
 	const char *text;
 } specs[] = {
-	{ 'H', "host", "HOST", "node to talk to; default $SLIPRING_HOST, else n1" },
+	{ 'H', "host", "HOST[:PORT]", "node to talk to; default $SLIPRING_HOST, else n1" },
 	{ 'p', "port", "PORT", "its UDP port; default 7411" },
 	{ 't', "timeout", "TIME", "give up after this long without an answer; default 2s" },
 	{ 'K', "key-file", "FILE", "shared key, 64 hexadecimal digits: frames are signed" },

@@ -34,11 +34,20 @@ stop(void **state)
 	return system(command);
 }
 
+static const char *
+program(void)
+{
+	static char path[PATH_MAX];
+
+	loopback_path(path, "slipring");
+	return path;
+}
+
 /* Runs a shell line in which `slipring` is ours and talks to our node; returns its exit status. */
 static int __attribute__((format(printf, 1, 2)))
 shell(const char *format, ...)
 {
-	char cli[PATH_MAX], script[3 * PATH_MAX], line[4096];
+	char script[4 * PATH_MAX], line[2 * PATH_MAX];
 	va_list arguments;
 	FILE *pipe;
 	int status;
@@ -46,9 +55,8 @@ shell(const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
-	loopback_path(cli, "slipring");
 	snprintf(script, sizeof script, "export SLIPRING_HOST=127.0.0.1; slipring() { %s -p %u \"$@\"; }; cd %s; { %s; } 2>&1",
-	    cli, node.port, directory, line);
+	    program(), node.port, directory, line);
 	pipe = popen(script, "r");
 	assert_non_null(pipe);
 	output_len = fread(output, 1, sizeof output - 1, pipe);
@@ -74,6 +82,8 @@ values_go_in_and_come_out(void **state)
 	assert_int_equal(shell("head -c 3000 big | slipring set part - && slipring get part >part && cmp -n 3000 part big"), 0);
 	assert_int_equal(shell("slipring set empty '' && slipring get empty"), 0);
 	assert_string_equal(output, "");
+	assert_int_equal(shell("%s -H 127.0.0.1:%u get k", program(), node.port), 0);
+	assert_string_equal(output, "@x");
 	assert_int_equal(shell("slipring get missing"), 1);
 	assert_string_equal(output, "slipring: no such key\n");
 }
@@ -183,6 +193,7 @@ bad_input_is_refused_with_a_reason(void **state)
 		{ "slipring get k --nonsense", "no such option" },
 		{ "slipring get k --host", "needs an argument" },
 		{ "slipring get k --timeout 2h", "not a time from 1ms to 60s" },
+		{ "slipring -H n1:x get k", "n1:x: no port" },
 		{ "slipring get k --port 70000", "not a whole number from 1 to 65535" },
 		{ "slipring get k --key-file missing", "missing: No such file" },
 		{ "echo 12 >key; slipring get k --key-file key", "not 64 hexadecimal digits" },
