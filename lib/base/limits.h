@@ -39,8 +39,31 @@ enum {
 
 	/* Operations a worker may have mailed to others at once; more answers BUSY. */
 	DEFERRED_MAX = 512,
+
+	/* At-most-once (serve/once.h), for each owner. Clients: a new one at each of 380 CLI calls
+	 * a second for a minute fill it to 0.7, where none was turned away yet; 1 MiB. */
+	ONCE_CLIENTS = 1 << 15,
+	/* Results: 16 clients with 1024 writes unsettled each fill a quarter, and then one set of
+	 * eight in 4000 overflows; 2.5 MiB. */
+	ONCE_RESULTS = 1 << 16,
+	/* A client this long silent may be forgotten: its retries have ended long before, and
+	 * no network keeps a datagram for half of it. */
+	ONCE_IDLE_MS = 60 * 1000,
+	/* Half of what half a sequence number orders. */
+	ONCE_WINDOW_MAX = 1 << 30,
+
+	/* Uploads under way at an owner: at most 64 MiB of the budget. */
+	UPLOAD_MAX = 64,
+	/* Gaps of one upload: 1 MiB is 745 frames of 1408 bytes; every third of them may be missing. */
+	UPLOAD_SPANS_MAX = 256,
+	/* An upload this long silent is given up: any client has retried by then. */
+	UPLOAD_IDLE_S = 30,
+	/* Turns of the secret under which address cookies are made; a cookie holds for one to two. */
+	COOKIE_PERIOD_S = 600,
 };
 
+_Static_assert((ONCE_CLIENTS & (ONCE_CLIENTS - 1)) == 0 && ONCE_CLIENTS <= 1 << 16, "masks; an index has 16 bits");
+_Static_assert(VALUE_LEN_MAX / 1408 / 3 < UPLOAD_SPANS_MAX, "as said above");
 _Static_assert(LOOKUP_BATCH_MAX < 64, "rte_hash bulk of 64 can miss all");
 _Static_assert(UDP_PAYLOAD_MAX == 1472, "documented in PROTOCOL.md");
 _Static_assert((SLOT_COUNT & (SLOT_COUNT - 1)) == 0, "slots are a mask");

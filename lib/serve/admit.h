@@ -20,10 +20,11 @@
 #include <stdint.h>
 
 #include "base/endpoint.h"
+#include "base/limits.h"
 #include "base/now.h"
 #include "serve/serve.h"
 
-#define ADMIT_PERIOD_NS (600 * NS_PER_SEC)
+#define ADMIT_PERIOD_NS (COOKIE_PERIOD_S * NS_PER_SEC)
 
 struct admit {
 	/* set once */

@@ -30,7 +30,6 @@ struct result {
 
 _Static_assert(sizeof(struct client) == 32 && sizeof(struct result) == 32, "the header's figures");
 _Static_assert(ONCE_WAYS * sizeof(struct tag) == 64, "a set's tags are a cache line");
-_Static_assert((ONCE_CLIENTS & (ONCE_CLIENTS - 1)) == 0 && ONCE_CLIENTS <= UINT16_MAX + 1, "an index fits a tag");
 
 struct once {
 	uint64_t seed;

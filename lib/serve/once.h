@@ -38,19 +38,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "base/now.h"
 
 enum {
-	/* A new client at each of 500 CLI calls a second for a minute, at load under 1. */
-	ONCE_CLIENTS = 1 << 15,
-	/* At load 0.9 fewer than one new client in a thousand finds 64 neighbours taken. */
+	/* Simulated: to load 0.7 no new client finds so many neighbours taken; at 0.8 one in 60. */
 	ONCE_PROBES = 64,
-	/* 16 clients with 1024 writes unsettled each fill a quarter: then one set of 4000 overflows. */
-	ONCE_RESULTS = 1 << 16,
+	/* Tags of a set fill one cache line. */
 	ONCE_WAYS = 8,
-	ONCE_IDLE_MS = 60 * 1000,
-	/* Tags hold half a sequence number: what is unsettled must lie within half its range. */
-	ONCE_WINDOW_MAX = 1 << 30,
 };
 
 /* What is replayed. */

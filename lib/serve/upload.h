@@ -18,17 +18,12 @@
 #ifndef SERVE_UPLOAD_H
 #define SERVE_UPLOAD_H
 
+#include "base/limits.h"
 #include "base/now.h"
 #include "proto/request.h"
 #include "store/store.h"
 
-enum {
-	/* Uploads under way at an owner: at most 64 MiB of the budget. */
-	UPLOAD_MAX = 64,
-	/* Gaps of one upload: 1 MiB is 760 frames; half of them lost in a row still fits. */
-	UPLOAD_SPANS_MAX = 256,
-};
-#define UPLOAD_IDLE_NS (30 * NS_PER_SEC)
+#define UPLOAD_IDLE_NS (UPLOAD_IDLE_S * NS_PER_SEC)
 
 struct upload {
 	struct item *item; /* NULL: the entry is free */
