@@ -44,6 +44,7 @@ CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_model = -I.
 CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.
 CFLAGS_bench = $(DPDK_CFLAGS) -I.
+CFLAGS_bench_generator = $(DPDK_CFLAGS) -I.
 CFLAGS_app_slipringd = $(DPDK_CFLAGS) -Iapp
 
 # DPDK, static, with chosen drivers: `pkg-config --static` does not link on Debian 12.
@@ -98,6 +99,8 @@ $(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBPLAIN) $(LIB
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBCORE) -lyaml $(CORE_LIBS)
 
+# The generator has a folder of parts.
+$(BUILD)/bench/bench_generator: $(call obj,$(wildcard bench/generator/*.c))
 $(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
