@@ -88,8 +88,10 @@ control_run(const struct node *node, _Atomic uint32_t *stalled)
 	watchdog_init(&watchdog, node_config(node)->io.worker_count);
 	do {
 		number = sigtimedwait(&set, NULL, &step);
-		if (number < 0 && errno == EAGAIN)
+		if (number < 0 && errno == EAGAIN) {
 			watch(&watchdog, node, stalled);
+			store_trim(node_store(node));
+		}
 	} while (number < 0);
 	arm_force(&set);
 	log_info("stopping: %s", strsignal(number));

@@ -2,7 +2,8 @@
  * control.h - what the main thread does while the node serves.
  *
  * Purpose: waits for a signal to stop; meanwhile feeds the service manager's
- *   watchdog as long as every worker polls, and logs a worker that does not.
+ *   watchdog as long as every worker polls, logs a worker that does not, and hands
+ *   pages that the store has no use for back to the system.
  * Threads: main thread.
  */
 #ifndef SLIPRINGD_CONTROL_H

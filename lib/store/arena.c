@@ -14,6 +14,12 @@
 const char *malloc_conf = "thp:always,metadata_thp:auto,tcache_max:16384,"
     "tcache_nslots_small_max:64,percpu_arena:disabled,background_thread:false";
 
+enum {
+	PAGE_LEN = 4096,
+	/* Dirty pages below this, and below 1/16 of the active ones, stay: they are used again. */
+	DIRTY_MIN = 2 << 20,
+};
+
 struct pool {
 	unsigned index;         /* jemalloc's arena */
 	int flags;              /* of mallocx and sdallocx */
@@ -126,7 +132,7 @@ arena_active(const struct arena *arena)
 	size_t pages = __atomic_load_n(arena->small.pages, __ATOMIC_RELAXED) +
 	    __atomic_load_n(arena->large.pages, __ATOMIC_RELAXED);
 
-	return (uint64_t)pages * 4096;
+	return (uint64_t)pages * PAGE_LEN;
 }
 
 void
@@ -137,9 +143,26 @@ arena_flush(struct arena *arena)
 	CHECK(mallctl("tcache.flush", NULL, NULL, &cache, sizeof cache) == 0);
 }
 
+static uint64_t
+figure(const struct pool *pool, const char *name)
+{
+	char path[64];
+	size_t value = 0, len = sizeof value;
+
+	snprintf(path, sizeof path, "stats.arenas.%u.%s", pool->index, name);
+	CHECK(mallctl(path, &value, &len, NULL, 0) == 0);
+	return value;
+}
+
 void
 arena_trim(struct arena *arena)
 {
-	pool_call(&arena->small, "purge");
-	pool_call(&arena->large, "purge");
+	const struct pool *pools[] = { &arena->small, &arena->large };
+	uint64_t epoch = 1;
+
+	/* jemalloc's figures are those of its last epoch. */
+	CHECK(mallctl("epoch", NULL, NULL, &epoch, sizeof epoch) == 0);
+	for (int i = 0; i < 2; i++)
+		if (figure(pools[i], "pdirty") * PAGE_LEN > DIRTY_MIN + arena_active(arena) / 16)
+			pool_call(pools[i], "purge");
 }

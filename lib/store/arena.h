@@ -39,7 +39,11 @@ size_t arena_rounded(size_t size);
 uint64_t arena_active(const struct arena *arena);
 /* Owner. Gives back what the owner's cache holds, so that pages may become free. */
 void arena_flush(struct arena *arena);
-/* Hands unused dirty pages back to the system. */
+/*
+ * Hands unused dirty pages back to the system when they have become many (after
+ * the mix of sizes shifted, or much was deleted). A few stay: a page that comes back
+ * costs a worker a fault.
+ */
 void arena_trim(struct arena *arena);
 
 #endif

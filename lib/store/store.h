@@ -106,9 +106,9 @@ void shard_remove(struct shard *shard, struct item *item, uint64_t digest) ON_WO
 void shard_tick(struct shard *shard, const struct now *now, uint32_t steps) ON_WORKER;
 
 /*
- * Hands pages that hold no item back to the system. Items come and go without
+ * Hands pages that hold no item back to the system when they are many. Items come and go without
  * it, inside the budget; the process only looks larger. Any thread that may wait for
- * some milliseconds, never a worker: the control loop calls it every second or so.
+ * some milliseconds, never a worker: the control loop calls it at every step.
  */
 void store_trim(struct store *store);
 
