@@ -163,6 +163,7 @@ refuse(struct shard *shard, const struct now *now, uint64_t bytes)
 {
 	shard->wanted_bytes = bytes;
 	shard->wanted_until_ms = now->wall_ms + MS_PER_SEC;
+	figure_add(&shard->refused_memory, 1);
 	return STORE_NO_MEMORY;
 }
 
@@ -269,6 +270,8 @@ shard_publish(struct shard *shard, const struct now *now, struct item *item, uin
 		done = insert(shard, now, item, digest);
 	}
 	if (!done) {
+		/* No room on the retire list, or no position that is not on it. */
+		figure_add(&shard->refused_retired, 1);
 		shard_give(shard, item);
 		return STORE_NO_MEMORY;
 	}
@@ -336,5 +339,7 @@ shard_stats(const struct shard *shard, struct shard_stats *stats)
 		.evictions_table_full = figure_read(&shard->evictions_table_full),
 		.expired_reclaimed = figure_read(&shard->expired_reclaimed),
 		.total_items = figure_read(&shard->total_items),
+		.refused_memory = figure_read(&shard->refused_memory),
+		.refused_retired = figure_read(&shard->refused_retired),
 	};
 }

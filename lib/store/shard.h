@@ -59,6 +59,7 @@ struct shard {
 	uint64_t last_clock __attribute__((aligned(64)));
 	uint64_t items, item_bytes, table_bytes, retired_count;
 	uint64_t evictions, evictions_table_full, expired_reclaimed, total_items;
+	uint64_t refused_memory, refused_retired;
 } __attribute__((aligned(64)));
 
 enum status shard_init(struct shard *shard, const struct store_config *config,

@@ -119,6 +119,8 @@ struct shard_stats {
 	uint64_t table_bytes, budget_bytes;
 	uint64_t retired;                /* waiting for a grace period */
 	uint64_t evictions, evictions_table_full, expired_reclaimed, total_items;
+	/* SETs refused: too little memory after every eviction allowed; readers hold too much back. */
+	uint64_t refused_memory, refused_retired;
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
 

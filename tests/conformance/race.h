@@ -317,6 +317,7 @@ a_stalled_reader_keeps_its_item_and_costs_bounded_memory(void **state)
 	print_message("stalled: stored %llu, refused %llu, retired %llu\n", (unsigned long long)stored,
 	    (unsigned long long)refused, (unsigned long long)stats.retired);
 	assert_true(refused > 0 && stats.retired > 1000);
+	assert_int_equal(refused, stats.refused_retired + stats.refused_memory);
 	atomic_store(&staller.release, true);
 	pthread_join(staller.thread, NULL);
 	settle(store, now);
