@@ -31,8 +31,11 @@ port_rx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counte
 	uint32_t got = rte_eth_rx_burst(port->id, port->queue, mbufs, (uint16_t)n);
 	uint64_t bytes = 0;
 
-	for (uint32_t i = 0; i < got; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], void *));
+	/* Headers and key of a small request stand on two lines. */
+	for (uint32_t i = 0; i < got; i++) {
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], uint8_t *));
+		rte_prefetch0(rte_pktmbuf_mtod(mbufs[i], uint8_t *) + 64);
+	}
 	for (uint32_t i = 0; i < got; i++) {
 		pkt_of(&pkts[i], mbufs[i]);
 		bytes += mbufs[i]->pkt_len;
