@@ -154,6 +154,16 @@ def cpu():
     return {name.replace(" ", "_"): fields.get(name, "") for name in names}
 
 
+# Of the kernel's command line only what bears on speed: the rest is the machine's own business.
+SPEED_ARGUMENTS = ("mitigations", "isolcpus", "nohz", "nohz_full", "rcu_nocbs", "idle", "intel_idle.max_cstate",
+                   "processor.max_cstate", "hugepages", "hugepagesz", "default_hugepagesz", "transparent_hugepage",
+                   "preempt", "threadirqs", "iommu", "intel_iommu", "amd_iommu", "nosmt", "cpuidle.off", "maxcpus")
+
+
+def kernel_arguments():
+    return " ".join(a for a in read("/proc/cmdline").split() if a.split("=")[0] in SPEED_ARGUMENTS)
+
+
 def mitigations():
     folder = "/sys/devices/system/cpu/vulnerabilities"
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
@@ -167,7 +177,7 @@ def machine():
         "caches": output("sh", "-c", "lscpu | awk -F: '/^L[123]/{gsub(/^ +/,\"\",$2); print $1\": \"$2}'").split("\n"),
         "hypervisor": output("sh", "-c", "lscpu | awk -F: '/Hypervisor/{gsub(/ /,\"\",$2); print $2}'"),
         "governor": read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or "not visible",
-        "kernel": platform.release(), "kernel_arguments": read("/proc/cmdline").strip(),
+        "kernel": platform.release(), "kernel_arguments": kernel_arguments(),
         "memory_mb": meminfo("MemTotal") // 1024, "huge_page_kb": meminfo("Hugepagesize"),
         "mitigations": mitigations(), "numa_nodes": len([d for d in os.listdir("/sys/devices/system/node")
                                                          if d.startswith("node")]),
