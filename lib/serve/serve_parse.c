@@ -51,7 +51,8 @@ tag_holds(const struct serve *serve, const struct frame *frame)
 
 /* Whether the frame's requests are to be executed; else it is answered or dropped here. */
 static bool
-admit_native(struct serve *serve, struct burst *burst, struct frame *frame, enum native_verdict verdict)
+admit_native(struct serve *serve, struct burst *burst, struct frame *frame, enum native_verdict verdict,
+    uint64_t fresh)
 {
 	struct pkt *pkt = frame->datagram->pkt;
 	struct counters *counters = serve->config.counters;
@@ -63,7 +64,7 @@ admit_native(struct serve *serve, struct burst *burst, struct frame *frame, enum
 		refuse(serve, burst, frame, OP_STATUS_UNSUPPORTED_VERSION);
 	} else if (!tag_holds(serve, frame)) {
 		pkt_drop(pkt, counters, DROP_NATIVE_AUTH);
-	} else if (admit_proves(&serve->admit, &frame->datagram->peer, frame->cookie)) {
+	} else if (frame->cookie == fresh || admit_proves(&serve->admit, &frame->datagram->peer, frame->cookie)) {
 		if (verdict == NATIVE_OK)
 			return true;
 		refuse(serve, burst, frame, OP_STATUS_BAD_REQUEST);
@@ -81,11 +82,13 @@ parse_native(struct serve *serve, struct burst *burst, struct frame *frame)
 	struct datagram *datagram = frame->datagram;
 	enum native_verdict verdict = native_parse(datagram, &burst->now, frame,
 	    burst->requests + burst->request_count, FRAME_OPS_MAX);
+	/* The answer carries the present cookie; most requests do too, so it is computed once for both. */
+	uint64_t fresh = admit_cookie(&serve->admit, &datagram->peer);
 
-	if (!datagram->deferred && !admit_native(serve, burst, frame, verdict))
+	if (!datagram->deferred && !admit_native(serve, burst, frame, verdict, fresh))
 		return false;
 	CHECK(verdict == NATIVE_OK); /* the home worker has parsed a deferred frame before */
-	frame->cookie = admit_cookie(&serve->admit, &datagram->peer);
+	frame->cookie = fresh;
 	return true;
 }
 
