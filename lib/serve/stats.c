@@ -61,6 +61,8 @@ sum_shards(const struct serve *serve)
 		sum.evictions_table_full += one.evictions_table_full;
 		sum.expired_reclaimed += one.expired_reclaimed;
 		sum.total_items += one.total_items;
+		sum.refused_memory += one.refused_memory;
+		sum.refused_retired += one.refused_retired;
 	}
 	return sum;
 }
@@ -96,6 +98,8 @@ store_group(const struct serve *serve, struct writer *out)
 	line(out, "evictions_table_full", sum.evictions_table_full);
 	line(out, "expired_reclaimed", sum.expired_reclaimed);
 	line(out, "total_items", sum.total_items);
+	line(out, "refused_memory", sum.refused_memory);
+	line(out, "refused_retired", sum.refused_retired);
 }
 
 static void
