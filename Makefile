@@ -79,7 +79,7 @@ stop: ## end what `make run` started
 
 # --- tests --------------------------------------------------------------------------
 
-SUITES := all check dpdk differential asan race system
+SUITES := all check dpdk differential asan race system soak-slice drills-pci
 CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
@@ -147,16 +147,19 @@ profile: ## flame graph of a node under load: build/profile.svg
 	@$(MAKE) --no-print-directory -s FLAVOUR=profile all
 	@scripts/profile
 
-drills: all ## real PCI drivers in an emulated machine
+drills: all ## real PCI drivers in an emulated machine; the result is kept in tests/results
 	@scripts/deps drills
-	@scripts/run-all drills-pci
+	@scripts/keep drills scripts/run-all drills-pci
 
-drills-pci:
+drills-pci: all
 	@scripts/drills/pci
 
 SOAK_SECONDS ?= 600
-soak: all ## a node under load and random faults for SOAK_SECONDS (600); prints its seed
-	@scripts/soak $(SOAK_SECONDS)
+soak: all ## a node under load and random faults for SOAK_SECONDS (600); prints its seed; kept in tests/results
+	@scripts/keep soak scripts/soak $(SOAK_SECONDS)
+
+soak-slice: all
+	@scripts/soak 20
 
 # --- the rest -----------------------------------------------------------------------
 
@@ -175,4 +178,4 @@ clean: ## remove what was built
 	$(Q)rm -rf build
 
 .PHONY: help all run stop check test unit dpdk differential asan race race-run fuzz fuzz-run system pure roles cover \
-  profile drills drills-pci soak fmt clean
+  profile drills drills-pci soak soak-slice fmt clean
