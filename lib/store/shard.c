@@ -314,6 +314,7 @@ void
 shard_tick(struct shard *shard, const struct now *now, uint32_t steps)
 {
 	figure_set(&shard->floor, shard_flushed_below(shard, now->wall_ms));
+	retire_stamp(&shard->retired);
 	retire_free(shard, steps);
 	evict_expired(shard, now, steps);
 	if (now->wall_ms > shard->wanted_until_ms)

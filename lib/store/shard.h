@@ -23,12 +23,26 @@
 /* Evictions one SET may cost before it answers "out of memory". */
 enum { EVICTIONS_PER_SET = 64 };
 
-/* Items that readers may still see: unlinked, waiting for a grace period. */
+/*
+ * Items that readers may still see: unlinked, waiting for a grace period. They go in and
+ * out in order, so one stamp covers a batch: a stamp costs a full fence, which would
+ * make every SET wait for its own cache misses.
+ */
+enum { RETIRE_BATCH = 64, RETIRE_STAMPS = 64 };
+
+struct retire_stamp {
+	uint64_t upto;          /* covers the items put before this many */
+	uint64_t stamp;         /* reclaim_stamp() after the last of them was unlinked */
+};
+
 struct retire_list {
-	struct chain chain;     /* records: item low, item high, position, stamp */
+	struct chain chain;     /* records: item low, item high, position */
 	struct chain_pool pool;
 	uint64_t limit;         /* replaced items; removals always find room */
 	uint64_t bytes;         /* sizes as allocated */
+	uint64_t put, freed;    /* items ever */
+	uint32_t first_stamp, stamp_count;
+	struct retire_stamp stamps[RETIRE_STAMPS]; /* a ring, oldest first */
 };
 
 struct shard {
@@ -87,6 +101,8 @@ enum status retire_init(struct retire_list *list, uint32_t positions, struct err
 /* There is room for an item without position. */
 bool retire_has_room(const struct retire_list *list);
 void retire_put(struct retire_list *list, struct item *item, uint32_t position);
+/* Asks for a grace period for what was put since the last stamp. Once a poll. */
+void retire_stamp(struct retire_list *list);
 /* Frees up to `limit` items whose grace period is over. */
 void retire_free(struct shard *shard, uint32_t limit);
 
