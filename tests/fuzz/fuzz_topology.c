@@ -21,11 +21,16 @@ check_written_back(const struct topology *topology, const uint8_t *value, size_t
 		last = node.index;
 		for (uint16_t slot = 0; slot < 64; slot++)
 			CHECK(topology_port(&node, slot) >= node.first_port);
-		topology_node_compose(&out, &node);
+		if (topology->rule == TOPOLOGY_RENDEZVOUS) {
+			CHECK(node.weight > 0 && node.state >= TOPOLOGY_NODE_ALIVE && node.state <= TOPOLOGY_NODE_LEFT);
+			topology_member_compose(&out, &node);
+		} else {
+			topology_node_compose(&out, &node);
+		}
 	}
 	CHECK(!out.failed);
 	/* Longer entries end in bytes that only a later version knows. */
-	if (topology->node_len == TOPOLOGY_NODE_LEN)
+	if (topology->node_len == (topology->rule == TOPOLOGY_RENDEZVOUS ? TOPOLOGY_MEMBER_LEN : TOPOLOGY_NODE_LEN))
 		CHECK(out.at == bytes + size && memcmp(bytes, value, size) == 0);
 }
 
