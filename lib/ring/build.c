@@ -368,6 +368,7 @@ ring_build(const struct ring_topology *topology, void *scratch, struct ring_tabl
 	table->digest = ring_topology_digest(topology);
 	table->member_count = topology->count;
 	table->owner_count = s->share.owner_count;
+	table->pad = 0;
 	memset(table->owners, 0xff, sizeof table->owners);
 	if (table->owner_count == 0)
 		return;

@@ -153,6 +153,7 @@ ring_topology_remove(struct ring_topology *topology, uint64_t id)
 	topology->count--;
 	memmove(&topology->members[place], &topology->members[place + 1],
 	    (size_t)(topology->count - place) * sizeof topology->members[0]);
+	topology->members[topology->count] = (struct ring_member){ 0 };
 	topology->digest = ring_topology_digest(topology);
 	return true;
 }

@@ -62,6 +62,7 @@ struct ring_table {
 	uint64_t digest;       /* of the topology it was built from */
 	uint16_t owner_count;  /* owners of every slot: min(replication, owning members) */
 	uint16_t member_count; /* of the topology */
+	uint32_t pad;          /* 0 */
 	/* Positions in members, a row a rank: first owners fill 32 KiB, which a worker's cache can keep. */
 	uint16_t owners[RING_OWNERS_MAX][SLOT_COUNT];
 };

@@ -1,0 +1,1 @@
+"""Slipring for Python."""
