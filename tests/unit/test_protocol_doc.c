@@ -15,6 +15,8 @@
 
 #include "seal/seal.h"
 #include "proto/topology.h"
+#include "ring/slot.h"
+#include "ring/table.h"
 #include "tests/support/native_text.h"
 
 enum { DOCUMENT_MAX = 1 << 20, EXAMPLES_MAX = 100 };
@@ -244,11 +246,63 @@ every_example_is_what_the_code_composes(void **state)
 	assert_in_range(responses, 10, EXAMPLES_MAX);
 }
 
-/* The topology example's value is one too. */
 static void
-the_topology_example_is_a_topology(void **state)
+expect_line(const char *line)
 {
-	int found = 0;
+	if (!strstr(document, line))
+		fail_msg("doc/PROTOCOL.md lacks this row, or it differs:\n%s", line);
+}
+
+/* As a client does it: members from the wire, the table from them. */
+static void
+build_ring(const struct topology *topology, struct ring_snapshot *ring)
+{
+	void *scratch = aligned_alloc(64, (ring_scratch_size() + 63) / 64 * 64);
+
+	assert_non_null(scratch);
+	ring->topology = (struct ring_topology){ .epoch = topology->epoch, .replication = topology->replication };
+	for (uint32_t i = 0; i < topology->node_count; i++) {
+		struct topology_node node;
+		struct ring_member member;
+
+		topology_node(topology, i, &node);
+		member = (struct ring_member){ .id = node.id, .rack = node.rack, .index = node.index,
+			.weight = node.weight, .state = node.state };
+		assert_true(ring_topology_add(&ring->topology, &member));
+	}
+	ring_build(&ring->topology, scratch, &ring->table);
+	free(scratch);
+}
+
+static void
+expect_owners(const struct topology *topology)
+{
+	static const char *const keys[] = { "foo", "greeting", "{user1000}.following", "123456789" };
+	static struct ring_snapshot ring;
+
+	build_ring(topology, &ring);
+	assert_int_equal(ring.table.owner_count, 2);
+	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+		uint16_t slot = slot_of_key(view_text(keys[i]));
+		char row[128];
+
+		snprintf(row, sizeof row, "\n| %s | %u | n%u, n%u |\n", keys[i], slot,
+		    ring.topology.members[ring_owner(&ring.table, slot, 0)].index + 1,
+		    ring.topology.members[ring_owner(&ring.table, slot, 1)].index + 1);
+		expect_line(row);
+	}
+	for (uint16_t i = 0; i < 3; i++) {
+		char name[] = { 'n', (char)('1' + i), 0 };
+
+		assert_int_equal(ring.topology.members[ring_find_index(&ring.topology, i)].id == ring_member_id(name, 2), 1);
+	}
+}
+
+/* The topology examples' values are topologies too, and the second leads to the owners named under it. */
+static void
+the_topology_examples_are_topologies(void **state)
+{
+	int one_node = 0, cluster = 0;
 
 	(void)state;
 	for (int i = 0; i < example_count; i++) {
@@ -263,18 +317,17 @@ the_topology_example_is_a_topology(void **state)
 		if (!native_result_parse(&in, &result) || result.op != OP_TOPOLOGY)
 			continue;
 		assert_true(topology_parse(result.value, &topology));
-		assert_int_equal(topology.node_count, 1);
 		assert_int_equal(topology.epoch, header.epoch);
-		found++;
+		if (topology.rule == TOPOLOGY_RENDEZVOUS) {
+			expect_owners(&topology);
+			cluster++;
+		} else {
+			assert_int_equal(topology.node_count, 1);
+			one_node++;
+		}
 	}
-	assert_int_equal(found, 1);
-}
-
-static void
-expect_line(const char *line)
-{
-	if (!strstr(document, line))
-		fail_msg("doc/PROTOCOL.md lacks this row, or it differs:\n%s", line);
+	assert_int_equal(one_node, 1);
+	assert_int_equal(cluster, 1);
 }
 
 /* Rows of the table whose head is given, its rule excepted. */
@@ -387,7 +440,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_example_reads_as_its_words),
 		cmocka_unit_test(every_example_is_what_the_code_composes),
-		cmocka_unit_test(the_topology_example_is_a_topology),
+		cmocka_unit_test(the_topology_examples_are_topologies),
 		cmocka_unit_test(the_table_of_statuses_is_the_codes),
 		cmocka_unit_test(the_table_of_operations_is_the_codes),
 		cmocka_unit_test(the_limits_are_the_codes),
