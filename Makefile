@@ -79,7 +79,7 @@ stop: ## end what `make run` started
 
 # --- tests --------------------------------------------------------------------------
 
-SUITES := all check dpdk differential asan race system soak-slice drills-pci
+SUITES := all check dpdk python differential asan race system soak-slice drills-pci
 CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
@@ -102,6 +102,9 @@ unit: $(UNIT) ## unit tests
 
 dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
 	@scripts/run-tests $(DPDK_TESTS)
+
+python: all ## the client's Python part, against the vectors that C is tested with
+	@$(PYTEST) tests/python
 
 differential: $(DIFFERENTIAL) ## replies compared with memcached's, byte for byte
 	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/differential
@@ -177,5 +180,5 @@ bench-programs: all $(BENCHES)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run stop check test unit dpdk differential asan race race-run fuzz fuzz-run system pure roles cover \
+.PHONY: help all run stop check test unit dpdk python differential asan race race-run fuzz fuzz-run system pure roles cover \
   profile drills drills-pci soak soak-slice fmt clean
