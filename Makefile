@@ -103,11 +103,11 @@ unit: $(UNIT) ## unit tests
 dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
 	@scripts/run-tests $(DPDK_TESTS)
 
-python: all ## the client's Python part, against the vectors that C is tested with
-	@$(PYTEST) tests/python
-
 differential: $(DIFFERENTIAL) ## replies compared with memcached's, byte for byte
 	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/differential
+
+python: $(BUILD)/slipring $(CLIENT_SO) $(LOOPBACK_NODE) ## the Python package, and the command line on terminals and files
+	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/python
 
 asan: ## unit and DPDK tests under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory FLAVOUR=asan unit

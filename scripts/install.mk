@@ -6,6 +6,10 @@ UNITDIR ?= $(if $(filter /usr,$(PREFIX)),/lib/systemd/system,/etc/systemd/system
 MAN := $(patsubst doc/man/%.scd,$(BUILD)/man/%,$(wildcard doc/man/*.scd)) $(BUILD)/man/slipring.yaml.5
 PROFILES := $(wildcard drivers-config/*)
 SHARE := $(DESTDIR)$(PREFIX)/share
+# Where Debian's Python looks: one folder for all versions below /usr, one a version elsewhere.
+PYTHON := /usr/bin/python3
+PYTHONDIR ?= $(PREFIX)/lib/$(if $(filter /usr,$(PREFIX)),python3,$(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])'))/dist-packages
+PYTHON_PACKAGE := $(wildcard lib/client/python/slipring/*)
 
 # The daemon knows where its profiles are installed.
 CFLAGS_app_slipringd += -DSLIPRING_PREFIX='"$(PREFIX)"'
@@ -34,6 +38,8 @@ install: all client man ## install programs, library, man pages, profiles and th
 	$(Q)ln -sf libslipring.so.0 $(DESTDIR)$(PREFIX)/lib/libslipring.so
 	$(Q)install -D -m 644 lib/client/slipring.h $(DESTDIR)$(PREFIX)/include/slipring.h
 	$(Q)install -D -m 644 $(BUILD)/slipring.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/slipring.pc
+	$(Q)install -d $(DESTDIR)$(PYTHONDIR)/slipring
+	$(Q)install -m 644 $(filter-out %/__pycache__,$(PYTHON_PACKAGE)) $(DESTDIR)$(PYTHONDIR)/slipring
 	$(Q)for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/} || exit; done
 	$(Q)install -d $(SHARE)/slipring/drivers-config
 	$(Q)install -m 644 $(PROFILES) $(SHARE)/slipring/drivers-config
@@ -49,7 +55,7 @@ uninstall: ## remove what install put there, but not the configuration
 	  $(addprefix $(DESTDIR)$(PREFIX)/lib/,libslipring.a libslipring.so.0 libslipring.so pkgconfig/slipring.pc) \
 	  $(DESTDIR)$(PREFIX)/include/slipring.h $(DESTDIR)$(UNITDIR)/slipring.service
 	$(Q)for page in $(notdir $(MAN)); do rm -f $(SHARE)/man/man$${page##*.}/$$page; done
-	$(Q)rm -rf $(SHARE)/slipring
+	$(Q)rm -rf $(SHARE)/slipring $(DESTDIR)$(PYTHONDIR)/slipring
 	$(Q)[ -n "$(DESTDIR)" ] || ldconfig
 
 FORCE:

@@ -72,6 +72,18 @@ def test_an_application_builds_against_it(image, tmp_path):
         assert ("libslipring.so.0" in needed) == (mode == "shared")
 
 
+def test_the_python_package_is_where_python_looks_and_finds_the_library_beside_it(image):
+    [package] = [f for f in files(image) if f.endswith("dist-packages/slipring/__init__.py")]
+    folder = os.path.dirname(os.path.dirname("/" + package))
+    looked = subprocess.run(["/usr/bin/python3", "-c", "import site; print(*site.getsitepackages(), sep='\\n')"], text=True,
+                            capture_output=True, check=True).stdout.splitlines()
+    assert folder in looked
+    env = {k: v for k, v in os.environ.items() if k not in ("SLIPRING_LIBRARY", "LD_LIBRARY_PATH")}
+    done = subprocess.run(["/usr/bin/python3", "-B", "-c", "import slipring; print(slipring.slot('foo'), slipring.__file__)"],
+                          env={**env, "PYTHONPATH": image + folder}, text=True, capture_output=True)
+    assert done.stdout.split() == ["12182", f"{image}/{package}"], done.stderr
+
+
 def test_only_our_names_are_exported(image):
     for arguments, file in ((["-D", "--defined-only"], "libslipring.so.0"), (["-g", "--defined-only"], "libslipring.a")):
         out = subprocess.run(["nm", *arguments, f"{image}{PREFIX}/lib/{file}"], text=True, capture_output=True, check=True).stdout
