@@ -41,6 +41,7 @@ def by_hand():
     yield "a heavy rack among four", named(5, weights=(64, 64, 64, 128, 128), racks=(1, 2, 3, 4, 4)), 3
     yield "two racks, three owners", named(6, racks=(1, 2)), 3
     yield "a small rack and a large one", named(6, racks=(1, 2, 2, 2, 2, 2)), 3
+    yield "a level between whole weights", named(4, weights=(1,), racks=(1, 2, 2, 2)), 3
     yield "one rack", named(5, racks=(9,)), 3
     yield "some without a rack", named(8, racks=(0, 1, 1, 2), weights=(64, 32)), 4
     yield "all states", named(9, states=(1, 2, 3, 4, 5, 6)), 3
