@@ -13,9 +13,10 @@ LIBCORE := $(BUILD)/libcore.a
 LIBLEAF := $(BUILD)/libleaf.a
 LIBMODEL := $(BUILD)/libmodel.a
 LIBIO := $(BUILD)/libio.a
+LIBCONTROL := $(BUILD)/libcontrol.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests and fuzzers link them.
-PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body facts nic preflight
+PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body api_metrics api_process facts nic preflight
 LIBPLAIN := $(BUILD)/libplain.a
 $(LIBPLAIN): $(call obj,$(PLAIN:%=app/slipringd/%.c))
 
@@ -24,6 +25,7 @@ $(LIBCORE): $(call obj,$(pure_src))
 $(LIBLEAF): $(call obj,$(if $(filter asan,$(FLAVOUR)),$(LEAVES:lib/store/arena.c=tests/model/arena.c),$(LEAVES)))
 $(LIBMODEL): $(call obj,$(MODELS))
 $(LIBIO): $(call obj,$(wildcard lib/io/*.c))
+$(LIBCONTROL): $(call obj,$(wildcard lib/control/*.c))
 
 $(BUILD)/%.a:
 	$(call say,AR,$@)
@@ -57,6 +59,7 @@ DPDK_LIBS := -Wl,--whole-archive $(DPDK_WHOLE:%=-l:librte_%.a) -Wl,--no-whole-ar
   -lxdp -lbpf -lelf -lz -lnuma -lfdt -lbsd -lcrypto -ljansson -lm -ldl -lpthread -latomic -lIPSec_MB -lpcap
 LEAF_LIBS := -lurcu-qsbr -lurcu-common -ljemalloc
 CORE_LIBS := -lsodium -lxxhash -lpthread -lm
+CONTROL_LIBS := -lmicrohttpd -lgnutls -ljansson
 
 # Programs. tests/unit and tests/fuzz link the pure core with the model leaves and no DPDK;
 # tests/dpdk and bench link the real leaves, io and DPDK.
@@ -70,10 +73,10 @@ BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/bench_*.c))
 LIBCLIENT := $(BUILD)/libslipring.a
 $(LIBCLIENT): $(call obj,$(wildcard lib/client/*.c)) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
 
-$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBCONTROL) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) -lcmocka -lyaml -lmicrohttpd -ljansson $(CORE_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) -lcmocka -lyaml $(CONTROL_LIBS) $(CORE_LIBS)
 
 # Programs that a test beside them compares with the real thing.
 $(DIFFERENTIAL): $(BUILD)/tests/differential/%: $(BUILD)/obj/tests/differential/%.o $(LIBCORE) $(LIBMODEL)
@@ -94,7 +97,7 @@ $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(L
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) -lcmocka $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
-$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBPLAIN) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBPLAIN) $(LIBCONTROL) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBCORE) -lyaml $(CORE_LIBS)
@@ -106,10 +109,10 @@ $(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIBCLIENT) $(LIBCORE) $(L
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
-$(BUILD)/slipringd: $(call obj,$(wildcard app/slipringd/*.c)) $(LIBCORE) $(LIBLEAF) $(LIBIO)
+$(BUILD)/slipringd: $(call obj,$(wildcard app/slipringd/*.c)) $(LIBCONTROL) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) $(CORE_LIBS) -lyaml -lmicrohttpd $(DPDK_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCONTROL) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) -lyaml $(CONTROL_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
 $(BUILD)/slipring: $(call obj,$(wildcard app/slipring/*.c)) $(LIBCLIENT)
 	$(call say,LD,$@)

@@ -1,222 +1,256 @@
 #include "slipringd/api.h"
 
-#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "control/http.h"
+#include "control/listen.h"
+#include "control/openapi.h"
 #include "slipringd/api_body.h"
+#include "slipringd/api_metrics.h"
 #include "slipringd/log.h"
 #include "slipringd/usocket.h"
 
-enum {
-	BODY_SIZE = 64,          /* of what a PUT may bring: a word */
-	IDLE_SECONDS = 10,       /* of a connection */
-	CONNECTION_BYTES = 32768,
-};
+enum { OK = 200, BAD_REQUEST = 400, NOT_FOUND = 404, UNAVAILABLE = 503 };
 
 struct api {
 	struct api_config config;
-	struct MHD_Daemon *daemon;
-	/* on libmicrohttpd's one thread */
+	struct http *http;
+	/* on the server's thread */
 	struct api_sample older, newer; /* at least a second apart: a ratio needs some time to be one */
 };
 
-/* What a request has brought so far. */
-struct exchange {
-	char body[BODY_SIZE];
-	size_t len;
-	bool too_long;
-};
-
-static enum MHD_Result
-reply(struct MHD_Connection *connection, unsigned status, json_t *body)
+static void
+get_health(void *context, const struct http_request *request, struct http_reply *reply)
 {
-	char *text = body ? json_dumps(body, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) : NULL;
-	struct MHD_Response *response;
-	enum MHD_Result result;
-
-	json_decref(body);
-	if (!text)
-		return MHD_NO; /* out of memory: the connection is closed */
-	size_t len = strlen(text);
-	text[len] = '\n'; /* in the NUL's place: the length is given */
-	response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
-	if (!response) {
-		free(text);
-		return MHD_NO;
-	}
-	MHD_add_response_header(response, "Content-Type", "application/json");
-	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		MHD_add_response_header(response, "Allow", "GET, PUT");
-	result = MHD_queue_response(connection, status, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-static enum MHD_Result
-refuse(struct MHD_Connection *connection, unsigned status, const char *why)
-{
-	return reply(connection, status, json_pack("{s:s}", "error", why));
-}
-
-static enum MHD_Result
-get_health(struct api *api, struct MHD_Connection *connection)
-{
+	struct api *api = context;
 	bool healthy;
-	json_t *body = api_body_health(&api->config, &healthy);
 
-	return reply(connection, healthy ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, body);
+	(void)request;
+	reply->json = api_body_health(&api->config, &healthy);
+	reply->status = healthy ? OK : UNAVAILABLE;
 }
 
-static enum MHD_Result
-get_stats(struct api *api, struct MHD_Connection *connection)
+static void
+get_ready(void *context, const struct http_request *request, struct http_reply *reply)
 {
-	return reply(connection, MHD_HTTP_OK, api_body_stats(&api->config));
+	struct api *api = context;
+	bool ready;
+
+	(void)request;
+	reply->json = api_body_ready(&api->config, &ready);
+	reply->status = ready ? OK : UNAVAILABLE;
 }
 
-static enum MHD_Result
-get_workers(struct api *api, struct MHD_Connection *connection)
+static void
+get_stats(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	struct api *api = context;
+
+	(void)request;
+	reply->json = api_body_stats(&api->config);
+}
+
+/* What the busy ratio is since. */
+static const struct api_sample *
+sample(struct api *api)
 {
 	if (io_cycles() - api->newer.cycles >= io_cycles_hz()) {
 		api->older = api->newer;
 		api_sample_take(&api->newer, api->config.node);
 	}
-	return reply(connection, MHD_HTTP_OK, api_body_workers(&api->config, &api->older));
+	return &api->older;
 }
 
-static enum MHD_Result
-get_sockets(struct api *api, struct MHD_Connection *connection)
+static void
+get_workers(void *context, const struct http_request *request, struct http_reply *reply)
 {
-	return reply(connection, MHD_HTTP_OK, api_body_sockets(&api->config));
+	struct api *api = context;
+
+	(void)request;
+	reply->json = api_body_workers(&api->config, sample(api));
 }
 
-static enum MHD_Result
-get_log_level(struct api *api, struct MHD_Connection *connection)
+static void
+get_metrics(void *context, const struct http_request *request, struct http_reply *reply)
 {
-	(void)api;
-	return reply(connection, MHD_HTTP_OK, json_pack("{s:s}", "level", log_level_name(log_level_get())));
+	struct api *api = context;
+
+	(void)request;
+	reply->type = "text/plain; version=0.0.4; charset=utf-8";
+	reply->text = api_metrics(&api->config, sample(api), http_figures(api->http), &reply->text_len);
+}
+
+static void
+get_sockets(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	struct api *api = context;
+
+	(void)request;
+	reply->json = api_body_sockets(&api->config);
+}
+
+static void
+get_config(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	struct api *api = context;
+
+	(void)request;
+	reply->json = api_body_config(&api->config);
+}
+
+static void
+get_debug_vars(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	struct api *api = context;
+
+	(void)request;
+	reply->json = api_body_debug(http_figures(api->http));
+}
+
+static void
+get_log_level(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)context;
+	(void)request;
+	reply->json = json_pack("{s:s}", "level", log_level_name(log_level_get()));
 }
 
 /* The body is the bare word: curl -X PUT -d debug. */
-static enum MHD_Result
-put_log_level(struct MHD_Connection *connection, struct exchange *exchange)
+static void
+put_log_level(void *context, const struct http_request *request, struct http_reply *reply)
 {
 	enum log_level level;
+	char word[16] = "";
 
-	exchange->body[exchange->len] = '\0';
-	exchange->body[strcspn(exchange->body, "\r\n")] = '\0';
-	if (exchange->too_long || !log_level_parse(exchange->body, &level))
-		return refuse(connection, MHD_HTTP_BAD_REQUEST, "the body must be one of error, warn, info, debug");
+	size_t len = strcspn(request->body, "\r\n");
+	if (len < sizeof word)
+		memcpy(word, request->body, len);
+	if (!log_level_parse(word, &level)) {
+		http_refuse(reply, BAD_REQUEST, "bad_request", "the body must be one of error, warn, info, debug");
+		return;
+	}
 	/* Told at the more talkative of the two levels. */
 	if (level > log_level_get())
 		log_level_set(level);
-	log_info("log level is now %s", log_level_name(level));
+	log_info("log level is now %s (%s %s)", log_level_name(level), request->who.by, request->who.name);
 	log_level_set(level);
-	return reply(connection, MHD_HTTP_OK, json_pack("{s:s}", "level", log_level_name(level)));
-}
-
-static const struct route {
-	const char *path;
-	enum MHD_Result (*get)(struct api *api, struct MHD_Connection *connection);
-	enum MHD_Result (*put)(struct MHD_Connection *connection, struct exchange *exchange);
-} routes[] = {
-	{ "/healthz", get_health, NULL },
-	{ "/stats", get_stats, NULL },
-	{ "/workers", get_workers, NULL },
-	{ "/sockets", get_sockets, NULL },
-	{ "/log-level", get_log_level, put_log_level },
-};
-
-static enum MHD_Result
-dispatch(struct api *api, struct MHD_Connection *connection, const char *url, const char *method,
-    struct exchange *exchange)
-{
-	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-		if (strcmp(routes[i].path, url) != 0)
-			continue;
-		if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0)
-			return routes[i].get(api, connection);
-		if (strcmp(method, "PUT") == 0 && routes[i].put)
-			return routes[i].put(connection, exchange);
-		return refuse(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "this path does not take that method");
-	}
-	return refuse(connection, MHD_HTTP_NOT_FOUND,
-	    "no such path; there are /healthz, /stats, /workers, /sockets, /log-level");
+	get_log_level(context, request, reply);
 }
 
 static void
-gather(struct exchange *exchange, const char *data, size_t len)
-{
-	if (exchange->len + len >= BODY_SIZE) {
-		exchange->too_long = true;
-		return;
-	}
-	memcpy(exchange->body + exchange->len, data, len);
-	exchange->len += len;
-}
-
-/* libmicrohttpd calls this for the header, for each piece of body, and at the end. */
-static enum MHD_Result
-on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-    const char *version, const char *data, size_t *data_len, void **state)
-{
-	struct exchange *exchange = *state;
-
-	(void)version;
-	if (!exchange) {
-		*state = calloc(1, sizeof *exchange);
-		return *state ? MHD_YES : MHD_NO;
-	}
-	if (*data_len) {
-		gather(exchange, data, *data_len);
-		*data_len = 0;
-		return MHD_YES;
-	}
-	return dispatch(context, connection, url, method, exchange);
-}
-
-static void
-on_completed(void *context, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode code)
+get_me(void *context, const struct http_request *request, struct http_reply *reply)
 {
 	(void)context;
-	(void)connection;
-	(void)code;
-	free(*state);
-	*state = NULL;
+	reply->json = json_pack("{s:s, s:s, s:s}", "name", request->who.name, "by", request->who.by, "scope",
+	    scope_name(request->who.scope));
 }
 
-/* The connection limit is the daemon's; the listening socket becomes its own. */
-static bool
-listen_http(struct api *api, int fd)
+static void
+get_me_can(void *context, const struct http_request *request, struct http_reply *reply)
 {
-	api->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL,
-	    on_request, api, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)API_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-	    (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
-	return api->daemon;
+	char method[16], path[1024];
+	const char *tail;
+	enum route_id route;
+
+	(void)context;
+	if (!http_query(request, "method", method, sizeof method) || !http_query(request, "path", path, sizeof path)) {
+		http_refuse(reply, BAD_REQUEST, "bad_request", "method and path must be given, as in ?method=GET&path=/stats");
+		return;
+	}
+	route = route_find(method, path, &tail);
+	if (route >= ROUTE_COUNT)
+		http_refuse(reply, NOT_FOUND, "unknown_path", "there is no such method and path");
+	else
+		reply->json = json_pack("{s:b, s:s}", "allowed", request->who.scope >= routes[route].scope, "scope",
+		    scope_name(routes[route].scope));
+}
+
+static void
+get_openapi(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)context;
+	(void)request;
+	reply->json = openapi_document(SLIPRING_VERSION);
+}
+
+static const http_handler handlers[ROUTE_COUNT] = {
+	[ROUTE_HEALTHZ] = get_health,
+	[ROUTE_READYZ] = get_ready,
+	[ROUTE_METRICS] = get_metrics,
+	[ROUTE_STATS] = get_stats,
+	[ROUTE_WORKERS] = get_workers,
+	[ROUTE_SOCKETS] = get_sockets,
+	[ROUTE_CONFIG] = get_config,
+	[ROUTE_DEBUG_VARS] = get_debug_vars,
+	[ROUTE_LOG_LEVEL_GET] = get_log_level,
+	[ROUTE_LOG_LEVEL_PUT] = put_log_level,
+	[ROUTE_ME] = get_me,
+	[ROUTE_ME_CAN] = get_me_can,
+	[ROUTE_OPENAPI] = get_openapi,
+};
+
+enum status
+api_security(const struct config *config, struct security **security, struct error *error)
+{
+	const struct security_files files = { config->control_tokens_file, config->control_tls_cert,
+		config->control_tls_key, config->control_tls_client_ca };
+
+	*security = NULL;
+	if (!*config->control_listen)
+		return STATUS_OK;
+	*security = security_load(&files, error);
+	return *security ? STATUS_OK : error->status;
+}
+
+_Static_assert((int)VALUE_LIST_MAX + 1 <= (int)HTTP_HOSTS_MAX, "the node's name and every host name fit");
+
+static void
+fill_http(struct api *api, struct http_config *http)
+{
+	const struct config *config = api->config.config;
+
+	*http = (struct http_config){ .unix_fd = -1, .tcp_fd = -1, .security = api->config.security, .context = api };
+	http->hosts[http->host_count++] = config->node_id;
+	for (uint32_t i = 0; i < config->control_host_names.count; i++)
+		http->hosts[http->host_count++] = config->control_host_names.values[i];
+	memcpy(http->handlers, handlers, sizeof http->handlers);
+}
+
+/* The sockets, then the server, whose the sockets become. */
+static enum status
+start(struct api *api, struct error *error)
+{
+	const struct config *config = api->config.config;
+	struct http_config http;
+
+	fill_http(api, &http);
+	http.unix_fd = usocket_listen(config->control_socket, error);
+	if (http.unix_fd < 0)
+		return error->status;
+	if (*config->control_listen && (http.tcp_fd = listen_tcp(config->control_listen, error)) < 0)
+		close(http.unix_fd);
+	else if ((api->http = http_start(&http, error)))
+		return STATUS_OK;
+	unlink(config->control_socket);
+	return error->status;
 }
 
 struct api *
 api_start(const struct api_config *config, struct error *error)
 {
 	struct api *api = calloc(1, sizeof *api);
-	int fd = api ? usocket_listen(config->path, error) : -1;
 
-	if (!api)
+	if (!api) {
 		error_set(error, STATUS_NO_MEMORY, "no memory for the control plane");
-	if (fd < 0) {
-		free(api);
 		return NULL;
 	}
 	api->config = *config;
 	api_sample_take(&api->older, config->node);
 	api->newer = api->older;
-	if (listen_http(api, fd))
+	if (start(api, error) == STATUS_OK)
 		return api;
-	error_set(error, STATUS_UNAVAILABLE, "the control plane's HTTP thread did not start");
-	close(fd);
-	unlink(config->path);
 	free(api);
 	return NULL;
 }
@@ -226,7 +260,7 @@ api_stop(struct api *api)
 {
 	if (!api)
 		return;
-	MHD_stop_daemon(api->daemon);
-	unlink(api->config.path);
+	http_stop(api->http);
+	unlink(api->config.config->control_socket);
 	free(api);
 }

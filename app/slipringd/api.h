@@ -1,30 +1,34 @@
 /*
- * api.h - the control plane: HTTP and JSON on a UNIX socket.
+ * api.h - the control plane of a node: what lib/control/routes.def promises, answered.
  *
- * Purpose: GET /healthz, /stats, /workers, /sockets, /log-level, PUT /log-level.
+ * Purpose: HTTP on a UNIX socket, and on TCP when configured; doc/HTTP.md lists the paths.
  *   Kernel networking and a thread of its own, so that it answers even when the
  *   data plane is saturated, and never on a worker's time.
- * Threads: api_start and api_stop on the main thread; requests on libmicrohttpd's
- *   thread, which reads relaxed counters and what is fixed after start.
- * Memory: bounded by API_CONNECTIONS_MAX connections of 32 KiB.
- * Access: whoever may open the socket, which is its owner (mode 0600).
+ * Threads: api_security, api_start and api_stop on the main thread; requests on the
+ *   server's thread, which reads relaxed counters and what is fixed after start.
+ * Memory: bounded by lib/control/http.h.
  */
 #ifndef SLIPRINGD_API_H
 #define SLIPRINGD_API_H
 
+#include "control/security.h"
+#include "slipringd/config.h"
 #include "slipringd/node.h"
 
-enum { API_CONNECTIONS_MAX = 32 };
-
 struct api_config {
-	const char *path;      /* of the socket */
-	const char *node_id;
+	const struct config *config;     /* node_id, control_* and, for /config, the rest */
 	const struct node *node;
-	const _Atomic uint32_t *stalled; /* bit i: worker i does not poll; /healthz answers 503 */
+	const _Atomic uint32_t *stalled; /* bit i: worker i does not poll */
+	const struct security *security; /* api_security's; NULL without control.listen */
 };
 
 struct api;
 
+/*
+ * Reads what control.listen needs, before anything else is started. *security is NULL
+ * without it, else to be freed by security_free after api_stop.
+ */
+enum status api_security(const struct config *config, struct security **security, struct error *error) MUST_USE;
 struct api *api_start(const struct api_config *config, struct error *error) MUST_USE;
 void api_stop(struct api *api); /* removes the socket; NULL is nothing */
 

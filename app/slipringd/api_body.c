@@ -1,7 +1,10 @@
 #include "slipringd/api_body.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
+#include "slipringd/api_process.h"
 #include "slipringd/facts.h"
 
 static uint32_t
@@ -10,18 +13,38 @@ worker_count(const struct api_config *config)
 	return node_config(config->node)->io.worker_count;
 }
 
+uint32_t
+api_stalled(const struct api_config *config)
+{
+	return __atomic_load_n((const uint32_t *)config->stalled, __ATOMIC_RELAXED);
+}
+
 json_t *
 api_body_health(const struct api_config *config, bool *healthy)
 {
-	uint32_t stalled = __atomic_load_n((const uint32_t *)config->stalled, __ATOMIC_RELAXED);
+	uint32_t stalled = api_stalled(config);
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < worker_count(config); i++)
 		if (stalled >> i & 1)
 			json_array_append_new(list, json_integer(i));
 	*healthy = stalled == 0;
-	return json_pack("{s:s, s:s, s:o}", "status", *healthy ? "ok" : "stalled", "node", config->node_id,
+	return json_pack("{s:s, s:s, s:o}", "status", *healthy ? "ok" : "stalled", "node", config->config->node_id,
 	    "stalled_workers", list);
+}
+
+json_t *
+api_body_ready(const struct api_config *config, bool *ready)
+{
+	uint32_t stalled = api_stalled(config);
+	json_t *reasons = json_array();
+
+	for (uint32_t i = 0; i < worker_count(config); i++)
+		if (stalled >> i & 1)
+			json_array_append_new(reasons, json_sprintf("worker %u does not poll", i));
+	*ready = json_array_size(reasons) == 0;
+	return json_pack("{s:s, s:s, s:o}", "status", *ready ? "ready" : "unready", "node", config->config->node_id,
+	    "reasons", reasons);
 }
 
 /* --- statistics ------------------------------------------------------------------ */
@@ -103,7 +126,7 @@ api_body_stats(const struct api_config *config)
 		json_array_append_new(workers, json_pack("{s:i, s:o, s:o}", "worker", (int)i, "counters",
 		    counters_object(counters), "drops", drops_object(counters)));
 	}
-	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "node", config->node_id, "version", SLIPRING_VERSION,
+	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "node", config->config->node_id, "version", SLIPRING_VERSION,
 	    "uptime_seconds", uptime_seconds(config), "counters", counters_object(&sum), "drops", drops_object(&sum),
 	    "store", store_object(config->node), "workers", workers);
 }
@@ -118,11 +141,10 @@ api_sample_take(struct api_sample *sample, const struct node *node)
 		sample->busy[i] = counter_read(node_counters(node, i), COUNTER_BUSY_CYCLES);
 }
 
-/* Share of the time since a sample that went into rounds with work, to four digits. */
-static double
-busy_ratio(const struct counters *counters, const struct api_sample *since, uint32_t worker)
+double
+api_busy_ratio(const struct api_config *config, const struct api_sample *since, uint32_t worker)
 {
-	uint64_t busy = counter_read(counters, COUNTER_BUSY_CYCLES) - since->busy[worker];
+	uint64_t busy = counter_read(node_counters(config->node, worker), COUNTER_BUSY_CYCLES) - since->busy[worker];
 	uint64_t all = io_cycles() - since->cycles;
 
 	return all ? (double)(busy * 10000 / all) / 10000 : 0;
@@ -142,7 +164,7 @@ worker_object(const struct api_config *config, const struct api_sample *since, u
 	json_t *object = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I}",
 	    "worker", (int)worker, "lcore", (int)facts.lcore, "cpus", facts.cpus, "numa", facts.numa, "port",
 	    (int)facts.port, "queue", (int)facts.queue, "interface", facts.interface, "device", facts.device,
-	    "driver", facts.driver, "mac", facts.mac, "busy_ratio", busy_ratio(counters, since, worker),
+	    "driver", facts.driver, "mac", facts.mac, "busy_ratio", api_busy_ratio(config, since, worker),
 	    "rx_missed", (json_int_t)port.rx_missed, "rx_nombuf", (json_int_t)port.rx_nombuf, "tx_errors",
 	    (json_int_t)port.tx_errors);
 	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
@@ -179,6 +201,75 @@ api_body_sockets(const struct api_config *config)
 
 	for (uint32_t i = 0; i < count; i++)
 		add_socket(array, sockets[i].protocol, sockets[i].local, sockets[i].service, sockets[i].detail);
-	add_socket(array, "unix", config->path, "control", "HTTP");
+	add_socket(array, "unix", config->config->control_socket, "control", "HTTP");
+	if (*config->config->control_listen)
+		add_socket(array, "tcp", config->config->control_listen, "control",
+		    *config->config->control_tls_cert ? "HTTPS" : "HTTP");
 	return array;
+}
+
+/* --- the configuration --------------------------------------------------------------------- */
+
+json_t *
+api_body_config(const struct api_config *config)
+{
+	const struct schema schema = config_schema(0);
+	json_t *array = json_array();
+	char value[CONFIG_VALUE_SIZE], place[PLACE_SIZE];
+
+	for (uint32_t i = 0; i < schema.count; i++) {
+		schema_print_value(&schema.keys[i], config->config, value, sizeof value);
+		config_place(config->config, &schema, i, place, sizeof place);
+		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "key", schema.keys[i].path, "value", value, "origin",
+		    place));
+	}
+	return array;
+}
+
+/* --- the process --------------------------------------------------------------------------- */
+
+static json_t *
+arguments_list(void)
+{
+	json_t *array = json_array();
+	char text[4096];
+	size_t len = process_arguments(text, sizeof text);
+
+	for (size_t at = 0; at < len; at += strlen(text + at) + 1)
+		json_array_append_new(array, json_string_nocheck(text + at));
+	return array;
+}
+
+static json_t *
+process_object(void)
+{
+	struct process_figures p;
+
+	process_figures(&p);
+	return json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:I}", "cpu_seconds", p.cpu_seconds, "resident_bytes",
+	    (json_int_t)p.resident_bytes, "virtual_bytes", (json_int_t)p.virtual_bytes, "open_fds", (json_int_t)p.open_fds,
+	    "max_fds", (json_int_t)p.max_fds, "threads", (json_int_t)p.threads, "start_seconds", (json_int_t)p.start_seconds);
+}
+
+static json_t *
+http_object(const struct http_figures *http)
+{
+	json_t *requests = json_object();
+	char status[16];
+
+	for (int i = 0; i < HTTP_STATUS_MAX; i++) {
+		if (!http->by_status[i])
+			continue;
+		snprintf(status, sizeof status, "%d", i);
+		json_object_set_new(requests, status, json_integer((json_int_t)http->by_status[i]));
+	}
+	return json_pack("{s:o, s:i, s:I}", "requests", requests, "connections", (int)http->connections, "overdue",
+	    (json_int_t)http->overdue);
+}
+
+json_t *
+api_body_debug(const struct http_figures *http)
+{
+	return json_pack("{s:o, s:s, s:o, s:o}", "cmdline", arguments_list(), "version", SLIPRING_VERSION, "process",
+	    process_object(), "http", http_object(http));
 }

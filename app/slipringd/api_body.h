@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "control/http.h"
 #include "slipringd/api.h"
 
 /* Busy cycles at an earlier moment, to tell the ratio since then. */
@@ -19,7 +20,15 @@ struct api_sample {
 
 void api_sample_take(struct api_sample *sample, const struct node *node);
 
+/* Bit i: worker i does not poll. */
+uint32_t api_stalled(const struct api_config *config);
+/* Share of the time since a sample that a worker spent in rounds with work, to four digits. */
+double api_busy_ratio(const struct api_config *config, const struct api_sample *since, uint32_t worker);
+
 json_t *api_body_health(const struct api_config *config, bool *healthy);
+json_t *api_body_ready(const struct api_config *config, bool *ready);
+json_t *api_body_config(const struct api_config *config);
+json_t *api_body_debug(const struct http_figures *http);
 json_t *api_body_stats(const struct api_config *config);
 json_t *api_body_workers(const struct api_config *config, const struct api_sample *since);
 json_t *api_body_sockets(const struct api_config *config);

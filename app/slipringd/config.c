@@ -221,6 +221,7 @@ static const struct {
 	{ "help", CONFIG_HELP },
 	{ "version", CONFIG_VERSION },
 	{ "dump-config-scd", CONFIG_MANUAL },
+	{ "dump-http-md", CONFIG_HTTP },
 };
 
 static bool
@@ -298,7 +299,7 @@ config_load(struct config *config, int argc, char *const *argv, char *const *env
 	*action = CONFIG_RUN;
 	schema_defaults(&schema, config);
 	read_flags(&schema, config, argc, argv, false, action, problems);
-	if (*action == CONFIG_HELP || *action == CONFIG_VERSION || *action == CONFIG_MANUAL)
+	if (*action == CONFIG_HELP || *action == CONFIG_VERSION || *action == CONFIG_MANUAL || *action == CONFIG_HTTP)
 		return;
 	if (!*config->file && variable)
 		snprintf(config->file, sizeof config->file, "%s", variable);

@@ -56,6 +56,7 @@ enum config_action {
 	CONFIG_HELP,
 	CONFIG_VERSION,
 	CONFIG_MANUAL,   /* --dump-config-scd: source of slipring.yaml(5) */
+	CONFIG_HTTP,     /* --dump-http-md: doc/HTTP.md */
 };
 
 /* The table; percentages are of ram_bytes. */
@@ -79,6 +80,9 @@ void config_place(const struct config *config, const struct schema *schema, uint
 /* SLIPRING_NATIVE__PORT and --native.port. */
 void config_environment_name(const char *path, char *text, size_t size);
 void config_flag_name(const char *path, char *text, size_t size);
+
+/* Room for any value as schema_print_value prints it. */
+enum { CONFIG_VALUE_SIZE = 4096 };
 
 /* The effective configuration as YAML, each value with its origin as a comment. */
 void config_print(const struct config *config, FILE *out);

@@ -3,8 +3,6 @@
 
 #include "config.h"
 
-enum { VALUE_PRINT_SIZE = 4096 };
-
 /* Group of a path ("native" of "native.port"), "" at the top. */
 static void
 group_of(const char *path, char group[SCHEMA_PATH_SIZE])
@@ -18,8 +16,8 @@ void
 config_print(const struct config *config, FILE *out)
 {
 	const struct schema schema = config_schema(0);
-	char group[SCHEMA_PATH_SIZE], last[SCHEMA_PATH_SIZE] = "", place[PLACE_SIZE], value[VALUE_PRINT_SIZE];
-	char line[VALUE_PRINT_SIZE + SCHEMA_PATH_SIZE];
+	char group[SCHEMA_PATH_SIZE], last[SCHEMA_PATH_SIZE] = "", place[PLACE_SIZE], value[CONFIG_VALUE_SIZE];
+	char line[CONFIG_VALUE_SIZE + SCHEMA_PATH_SIZE];
 
 	for (uint32_t i = 0; i < schema.count; i++) {
 		const char *path = schema.keys[i].path;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "control/listen.h"
 
 struct verify {
 	const struct schema *schema;
@@ -99,6 +100,33 @@ verify_access(const struct verify *verify)
 		    "authenticate; make a key: head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'");
 }
 
+/* Whoever can reach the control plane can change the node: no way in without a token, none in clear text. */
+static void
+verify_control(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+	struct sockaddr_storage address;
+
+	if (*config->control_tls_cert && !*config->control_tls_key)
+		complain(verify, CONFIG_control_tls_cert, "control.tls_key is empty; a certificate needs its key");
+	if (*config->control_tls_key && !*config->control_tls_cert)
+		complain(verify, CONFIG_control_tls_key, "control.tls_cert is empty; a key needs its certificate");
+	if (*config->control_tls_client_ca && !*config->control_tls_cert)
+		complain(verify, CONFIG_control_tls_client_ca, "control.tls_cert is empty; clients show certificates only over TLS");
+	if (!*config->control_listen)
+		return;
+	if (!listen_parse(config->control_listen, &address)) {
+		complain(verify, CONFIG_control_listen, "'%s' is not an address and port such as 127.0.0.1:7480 or [::1]:7480",
+		    config->control_listen);
+		return;
+	}
+	if (!*config->control_tokens_file)
+		complain(verify, CONFIG_control_listen, "control.tokens_file is empty, so nobody could be let in");
+	if (!listen_is_loopback(&address) && !*config->control_tls_cert && !config->control_insecure)
+		complain(verify, CONFIG_control_listen, "others can reach %s, and tokens would travel in clear text; give "
+		    "control.tls_cert and control.tls_key (control.insecure: true if it must be)", config->control_listen);
+}
+
 /* The control socket's name follows from run_dir and node_id unless it is given. */
 static void
 verify_socket(const struct verify *verify, struct config *config)
@@ -124,6 +152,7 @@ config_verify(const struct schema *schema, struct config *config, struct problem
 		return; /* values that were refused hold defaults: rules about them would mislead */
 	verify_interfaces(&verify);
 	verify_access(&verify);
+	verify_control(&verify);
 	verify_cpus(&verify);
 	verify_memory(&verify);
 	verify_ports(&verify);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/openapi.h"
 #include "slipringd/api.h"
 #include "slipringd/compose.h"
 #include "slipringd/config.h"
@@ -22,6 +23,7 @@ struct daemon {
 	struct node_config node_config;
 	struct preflight preflight;
 	struct node *node;
+	struct security *security;
 	struct api *api;
 	_Atomic uint32_t stalled; /* workers that do not poll */
 };
@@ -36,15 +38,15 @@ start(struct daemon *d, struct error *error)
 	foreign_log_route();
 	log_info("slipringd %s starting, profile %s%s%s", SLIPRING_VERSION, d->profile.name,
 	    *d->config.file ? ", configuration " : "", d->config.file);
-	if (preflight_run(&d->preflight, &d->config, &d->profile, error) != STATUS_OK ||
+	if (api_security(&d->config, &d->security, error) != STATUS_OK ||
+	    preflight_run(&d->preflight, &d->config, &d->profile, error) != STATUS_OK ||
 	    compose_node(&d->config, &d->profile, &d->node_config, error) != STATUS_OK)
 		return error->status;
 	d->node = node_start(&d->node_config, error);
 	if (!d->node)
 		return error->status;
 	preflight_remember(&d->preflight, &d->config);
-	d->api = api_start(&(struct api_config){ d->config.control_socket, d->config.node_id, d->node, &d->stalled },
-	    error);
+	d->api = api_start(&(struct api_config){ &d->config, d->node, &d->stalled, d->security }, error);
 	return d->api ? STATUS_OK : error->status;
 }
 
@@ -55,6 +57,7 @@ stop(struct daemon *d)
 	if (d->node)
 		node_stop(d->node);
 	preflight_release(&d->preflight);
+	security_free(d->security);
 	log_close();
 }
 
@@ -99,6 +102,8 @@ informed(enum config_action action)
 		printf("slipringd %s\n", SLIPRING_VERSION);
 	else if (action == CONFIG_MANUAL)
 		config_print_manual(stdout);
+	else if (action == CONFIG_HTTP)
+		openapi_reference(stdout);
 	else
 		return false;
 	return true;

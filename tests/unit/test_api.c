@@ -1,168 +1,7 @@
 /*
- * Unit tests of the control plane over its real socket, with a node made of
- * fixed figures in place of ports, workers and store; and of the shared key file.
+ * Unit tests of what the control plane tells of a node, and of the shared key file.
  */
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-
-#include "app/slipringd/api.h"
-#include "app/slipringd/facts.h"
-#include "app/slipringd/keyfile.h"
-#include "app/slipringd/log.h"
-#include "app/slipringd/usocket.h"
-
-/* --- the node --------------------------------------------------------------------- */
-
-static struct node_config fixed = {
-	.io = { .worker_count = 2, .worker_cpus = { 3, 4 }, .interfaces = { "e0", "e0" } },
-	.ipv4 = { 10, 9, 0, 1 }, .mac = { 2, 0, 0, 0, 9, 1 }, .memcached_port = 11211,
-	.serve = { .native_port = 7411 },
-};
-static struct counters fixed_counters[2];
-static uint64_t cycles;
-
-const struct node_config *
-node_config(const struct node *node)
-{
-	(void)node;
-	return &fixed;
-}
-
-const struct counters *
-node_counters(const struct node *node, uint32_t worker)
-{
-	(void)node;
-	return &fixed_counters[worker];
-}
-
-void
-node_port_info(const struct node *node, uint32_t worker, struct port_info *info)
-{
-	(void)node;
-	*info = (struct port_info){ .device = "net_af_xdp0", .driver = "net_af_xdp", .interface = "e0",
-		.port = (uint16_t)worker, .numa_node = -1, .rx_missed = 5 };
-}
-
-struct store *
-node_store(const struct node *node)
-{
-	(void)node;
-	return NULL;
-}
-
-uint32_t
-store_shard_count(const struct store *store)
-{
-	(void)store;
-	return 2;
-}
-
-struct shard *
-store_shard(struct store *store, uint32_t index)
-{
-	(void)store;
-	(void)index;
-	return NULL;
-}
-
-void
-shard_stats(const struct shard *shard, struct shard_stats *stats)
-{
-	(void)shard;
-	*stats = (struct shard_stats){ .items = 10, .item_bytes = 1ull << 33, .budget_bytes = 1 << 20 };
-}
-
-uint32_t
-io_queue_of(const struct io_config *config, uint32_t worker)
-{
-	(void)config;
-	return worker;
-}
-
-uint64_t
-io_cycles(void)
-{
-	return cycles;
-}
-
-uint64_t
-io_cycles_hz(void)
-{
-	return 1000;
-}
-
-/* --- a client ------------------------------------------------------------------------ */
-
-static char path[64];
-static _Atomic uint32_t stalled;
-
-/* Sends a request, returns status; *body is the parsed body, to be decref'd, or NULL. */
-static int
-ask(const char *method, const char *url, const char *data, json_t **body)
-{
-	static char answer[1 << 18];
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char request[4096];
-	size_t len = 0;
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), status = 0;
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-	int n = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: n1\r\nConnection: close\r\n"
-	    "Content-Length: %zu\r\n\r\n%s", method, url, strlen(data), data);
-	assert_int_equal(write(fd, request, (size_t)n), n);
-	for (ssize_t got; (got = read(fd, answer + len, sizeof answer - 1 - len)) > 0;)
-		len += (size_t)got;
-	close(fd);
-	answer[len] = '\0';
-	sscanf(answer, "HTTP/1.1 %d", &status);
-	const char *at = strstr(answer, "\r\n\r\n");
-	if (body)
-		*body = at ? json_loads(at + 4, 0, NULL) : NULL;
-	return status;
-}
-
-static struct api *api;
-
-static int
-start(void **state)
-{
-	const struct api_config config = { path, "n1", NULL, &stalled };
-	struct error error;
-
-	(void)state;
-	snprintf(path, sizeof path, "/tmp/test_api.%d.sock", (int)getpid());
-	fixed.serve.start_wall_ms = (uint64_t)time(NULL) * 1000 - 100000;
-	for (int w = 0; w < 2; w++) {
-		counter_add(&fixed_counters[w], COUNTER_POLLS, 100 + (uint64_t)w);
-		counter_add(&fixed_counters[w], COUNTER_CMD_GET, 7);
-		counters_bump(&fixed_counters[w].drops[DROP_RUNT], 1);
-	}
-	api = api_start(&config, &error);
-	return api ? 0 : -1;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	api_stop(api);
-	return access(path, F_OK) == 0 ? -1 : 0; /* the socket is gone */
-}
+#include "api_rig.h"
 
 static void
 the_socket_is_its_owners_only(void **state)
@@ -274,7 +113,7 @@ sockets_list_what_the_kernel_cannot_know(void **state)
 
 	(void)state;
 	assert_int_equal(ask("GET", "/sockets", "", &body), 200);
-	assert_int_equal(json_array_size(body), 4); /* native twice, memcached, control; echo is off */
+	assert_int_equal(json_array_size(body), 5); /* native twice, memcached, control twice; echo is off */
 	assert_string_equal(json_string_value(json_object_get(json_array_get(body, 1), "local")), "10.9.0.1:7412");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(body, 2), "service")), "memcached");
 	assert_string_equal(json_string_value(json_object_get(json_array_get(body, 3), "local")), path);
@@ -284,7 +123,7 @@ sockets_list_what_the_kernel_cannot_know(void **state)
 static void
 the_log_level_changes_by_a_word(void **state)
 {
-	static const char *const bad[] = { "", "loud", "debugdebugdebugdebugdebugdebugdebugdebugdebugdebugdebugdebugdebug" };
+	static const char *const bad[] = { "", "loud", "debugdebugdebugdebugdebug" };
 	json_t *body;
 
 	(void)state;
@@ -299,6 +138,7 @@ the_log_level_changes_by_a_word(void **state)
 		    "the body must be one of error, warn, info, debug");
 		json_decref(body);
 	}
+	assert_int_equal(ask("PUT", "/log-level", "debugdebugdebugdebugdebugdebugdebugdebugdebugdebugdebugdebugdebug", NULL), 413);
 	assert_int_equal(log_level_get(), LOG_LEVEL_WARN);
 	assert_int_equal(ask("GET", "/log-level", "", &body), 200);
 	assert_string_equal(json_string_value(json_object_get(body, "level")), "warn");
@@ -319,11 +159,10 @@ strange_requests_are_refused(void **state)
 static void
 a_socket_in_use_is_not_taken(void **state)
 {
-	const struct api_config config = { path, "n1", NULL, &stalled };
 	struct error error;
 
 	(void)state;
-	assert_null(api_start(&config, &error));
+	assert_null(api_start(&(struct api_config){ &config, NULL, &stalled, NULL }, &error));
 	assert_non_null(strstr(error.text, "another process listens on"));
 	assert_int_equal(ask("GET", "/healthz", "", NULL), 200); /* the first still answers */
 }

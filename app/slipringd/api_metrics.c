@@ -1,0 +1,181 @@
+#include "slipringd/api_metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/exposition.h"
+#include "slipringd/api_process.h"
+
+enum { NAME_SIZE = 80, LABEL_SIZE = 16 };
+
+struct metrics {
+	struct exposition e;
+	const struct api_config *config;
+	uint32_t workers;
+	char labels[WORKER_MAX][LABEL_SIZE]; /* "0", "1", ... */
+};
+
+#define WORKER_LABELS(m, i) ((const char *const []){ "worker", (m)->labels[i], NULL })
+
+static const struct counters *
+counters_of(const struct metrics *m, uint32_t worker)
+{
+	return node_counters(m->config->node, worker);
+}
+
+/* Cycles depend on the machine: time is told in seconds instead. */
+static void
+put_counters(struct metrics *m)
+{
+	char name[NAME_SIZE];
+
+	for (int c = 0; c < COUNTER_COUNT; c++) {
+		if (c == COUNTER_BUSY_CYCLES)
+			continue;
+		snprintf(name, sizeof name, "slipring_%s_total", counter_name(c));
+		exposition_family(&m->e, name, "counter", counter_text(c));
+		for (uint32_t i = 0; i < m->workers; i++)
+			exposition_integer(&m->e, counter_read(counters_of(m, i), c), WORKER_LABELS(m, i));
+	}
+}
+
+static void
+put_drops(struct metrics *m)
+{
+	exposition_family(&m->e, "slipring_dropped_frames_total", "counter", "frames dropped, by reason");
+	for (uint32_t i = 0; i < m->workers; i++)
+		for (int d = DROP_NONE + 1; d < DROP_COUNT; d++)
+			exposition_integer(&m->e, drop_read(counters_of(m, i), d),
+			    (const char *const []){ "worker", m->labels[i], "reason", drop_name(d), NULL });
+}
+
+static void
+put_busy(struct metrics *m, const struct api_sample *since)
+{
+	double hz = (double)io_cycles_hz();
+
+	exposition_family(&m->e, "slipring_worker_busy_seconds_total", "counter", "time in rounds that found work");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_real(&m->e, (double)counter_read(counters_of(m, i), COUNTER_BUSY_CYCLES) / hz, WORKER_LABELS(m, i));
+	exposition_family(&m->e, "slipring_worker_busy_ratio", "gauge", "share of the last seconds in rounds with work");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_real(&m->e, api_busy_ratio(m->config, since, i), WORKER_LABELS(m, i));
+	exposition_family(&m->e, "slipring_worker_stalled", "gauge", "1 while the worker does not poll");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_integer(&m->e, api_stalled(m->config) >> i & 1, WORKER_LABELS(m, i));
+}
+
+/* --- the store and the ports -------------------------------------------------------------- */
+
+#define STORE_FIGURES(FIGURE) \
+	FIGURE(items, "slipring_store_items", "gauge", "live items") \
+	FIGURE(item_bytes, "slipring_store_item_bytes", "gauge", "bytes allocated for live items") \
+	FIGURE(active_bytes, "slipring_store_active_bytes", "gauge", "bytes of the arenas' active pages") \
+	FIGURE(table_bytes, "slipring_store_table_bytes", "gauge", "bytes of the hash tables") \
+	FIGURE(budget_bytes, "slipring_store_budget_bytes", "gauge", "bytes that items and tables may take") \
+	FIGURE(retired, "slipring_store_retired_items", "gauge", "items that wait for a grace period") \
+	FIGURE(evictions, "slipring_store_evictions_total", "counter", "items evicted") \
+	FIGURE(evictions_table_full, "slipring_store_evictions_table_full_total", "counter", \
+	    "items evicted because the table was full") \
+	FIGURE(expired_reclaimed, "slipring_store_expired_reclaimed_total", "counter", "expired items whose memory was taken back") \
+	FIGURE(total_items, "slipring_store_stored_items_total", "counter", "items ever stored")
+
+static void
+put_store(struct metrics *m)
+{
+	struct store *store = node_store(m->config->node);
+	struct shard_stats stats[WORKER_MAX];
+	uint32_t count = store_shard_count(store);
+
+	for (uint32_t i = 0; i < count; i++)
+		shard_stats(store_shard(store, i), &stats[i]);
+#define PUT(member, name, type, help) \
+	exposition_family(&m->e, name, type, help); \
+	for (uint32_t i = 0; i < count; i++) \
+		exposition_integer(&m->e, stats[i].member, WORKER_LABELS(m, i));
+	STORE_FIGURES(PUT)
+#undef PUT
+}
+
+static void
+put_ports(struct metrics *m)
+{
+	struct port_info info[WORKER_MAX];
+
+	for (uint32_t i = 0; i < m->workers; i++)
+		node_port_info(m->config->node, i, &info[i]);
+	exposition_family(&m->e, "slipring_port_rx_missed_frames_total", "counter", "frames the card dropped for want of descriptors");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_integer(&m->e, info[i].rx_missed, WORKER_LABELS(m, i));
+	exposition_family(&m->e, "slipring_port_rx_nombuf_frames_total", "counter", "frames dropped for want of buffers");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_integer(&m->e, info[i].rx_nombuf, WORKER_LABELS(m, i));
+	exposition_family(&m->e, "slipring_port_tx_errors_total", "counter", "frames the card failed to send");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_integer(&m->e, info[i].tx_errors, WORKER_LABELS(m, i));
+}
+
+/* --- the process --------------------------------------------------------------------------- */
+
+static void
+put_gauge(struct metrics *m, const char *name, uint64_t value, const char *help)
+{
+	exposition_family(&m->e, name, "gauge", help);
+	exposition_integer(&m->e, value, NULL);
+}
+
+/* Named as Prometheus' own client libraries name them. */
+static void
+put_process(struct metrics *m)
+{
+	struct process_figures p;
+
+	process_figures(&p);
+	exposition_family(&m->e, "process_cpu_seconds_total", "counter", "CPU time of the process, user and system");
+	exposition_real(&m->e, p.cpu_seconds, NULL);
+	put_gauge(m, "process_resident_memory_bytes", p.resident_bytes, "resident memory of the process");
+	put_gauge(m, "process_virtual_memory_bytes", p.virtual_bytes, "virtual memory of the process");
+	put_gauge(m, "process_open_fds", p.open_fds, "open file descriptors");
+	put_gauge(m, "process_max_fds", p.max_fds, "most file descriptors the process may open");
+	put_gauge(m, "process_threads", p.threads, "threads of the process");
+	put_gauge(m, "process_start_time_seconds", p.start_seconds, "start of the process, since the epoch");
+}
+
+static void
+put_http(struct metrics *m, const struct http_figures *http)
+{
+	char status[LABEL_SIZE];
+
+	exposition_family(&m->e, "slipring_http_requests_total", "counter", "requests to the control plane, by status");
+	for (int i = 0; i < HTTP_STATUS_MAX; i++) {
+		if (http->by_status[i] == 0 && i != 200)
+			continue;
+		snprintf(status, sizeof status, "%d", i);
+		exposition_integer(&m->e, http->by_status[i], (const char *const []){ "code", status, NULL });
+	}
+	exposition_family(&m->e, "slipring_http_overdue_connections_total", "counter", "control connections ended at their deadline");
+	exposition_integer(&m->e, http->overdue, NULL);
+	put_gauge(m, "slipring_http_connections", http->connections, "control connections now");
+}
+
+char *
+api_metrics(const struct api_config *config, const struct api_sample *since, const struct http_figures *http,
+    size_t *len)
+{
+	struct metrics m = { .config = config, .workers = node_config(config->node)->io.worker_count };
+
+	if (!exposition_open(&m.e))
+		return NULL;
+	for (uint32_t i = 0; i < WORKER_MAX; i++)
+		snprintf(m.labels[i], sizeof m.labels[i], "%u", i);
+	exposition_family(&m.e, "slipring_build_info", "gauge", "always 1; the labels name the release and the node");
+	exposition_integer(&m.e, 1, (const char *const []){ "version", SLIPRING_VERSION, "node", config->config->node_id, NULL });
+	put_counters(&m);
+	put_drops(&m);
+	put_busy(&m, since);
+	put_store(&m);
+	put_ports(&m);
+	put_process(&m);
+	put_http(&m, http);
+	return exposition_close(&m.e, len);
+}

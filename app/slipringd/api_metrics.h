@@ -1,0 +1,17 @@
+/*
+ * api_metrics.h - /metrics; private to the control plane.
+ *
+ * Every counter of counter.def and drop.def, the store's, the ports' and the
+ * process's figures, in Prometheus' text format; a worker is a label.
+ */
+#ifndef SLIPRINGD_API_METRICS_H
+#define SLIPRINGD_API_METRICS_H
+
+#include "control/http.h"
+#include "slipringd/api_body.h"
+
+/* A text to be freed and its length; NULL when memory is out. */
+char *api_metrics(const struct api_config *config, const struct api_sample *since, const struct http_figures *http,
+    size_t *len);
+
+#endif
