@@ -49,6 +49,7 @@ LDFLAGS := $(SAN)
 include scripts/build.mk
 include scripts/client.mk
 include scripts/install.mk
+include scripts/sim.mk
 
 .DEFAULT_GOAL := help
 

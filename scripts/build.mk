@@ -2,7 +2,7 @@
 # A lib folder becomes one archive; leaves (LAYERS) go into libleaf.a, their C11
 # models (tests/model) into libmodel.a, and a program links one of the two.
 
-LIBS := serve net proto store ring wire seal base
+LIBS := cluster serve net proto store ring wire seal base
 LEAVES := lib/store/keymap.c lib/store/arena.c lib/store/reclaim.c
 MODELS := $(wildcard tests/model/*.c)
 

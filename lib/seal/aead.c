@@ -1,0 +1,86 @@
+#include "seal/aead.h"
+
+#include <sodium.h>
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+_Static_assert(sizeof(crypto_aead_aes256gcm_state) <= sizeof(((struct aead_key *)0)->schedule), "room for AES");
+_Static_assert(crypto_aead_aes256gcm_KEYBYTES == 32 && crypto_aead_chacha20poly1305_ietf_KEYBYTES == 32, "one key");
+_Static_assert(crypto_aead_aes256gcm_NPUBBYTES == 12 && crypto_aead_chacha20poly1305_ietf_NPUBBYTES == 12, "one nonce");
+_Static_assert(crypto_aead_aes256gcm_ABYTES == AEAD_TAG_LEN && crypto_aead_chacha20poly1305_ietf_ABYTES == AEAD_TAG_LEN,
+    "one tag");
+
+bool
+aead_supported(enum aead_algorithm algorithm)
+{
+	return algorithm == AEAD_CHACHA20_POLY1305 ||
+	    (algorithm == AEAD_AES256_GCM && crypto_aead_aes256gcm_is_available());
+}
+
+enum aead_algorithm
+aead_best(void)
+{
+	return aead_supported(AEAD_AES256_GCM) ? AEAD_AES256_GCM : AEAD_CHACHA20_POLY1305;
+}
+
+void
+aead_derive(struct aead_key *key, const uint8_t cluster_key[AEAD_CLUSTER_KEY_LEN], uint64_t boot,
+    enum aead_algorithm algorithm)
+{
+	unsigned char purpose[] = "slipring peer packet v1 algorithm ? boot ????????";
+	size_t len = sizeof purpose - 1;
+
+	CHECK(aead_supported(algorithm));
+	purpose[len - 15] = (unsigned char)('0' + algorithm);
+	store_le64(purpose + len - 8, boot);
+	memset(key, 0, sizeof *key);
+	key->algorithm = (uint8_t)algorithm;
+	CHECK(crypto_generichash(key->bytes, sizeof key->bytes, purpose, len, cluster_key, AEAD_CLUSTER_KEY_LEN) == 0);
+	if (algorithm == AEAD_AES256_GCM)
+		crypto_aead_aes256gcm_beforenm((crypto_aead_aes256gcm_state *)(void *)key->schedule, key->bytes);
+}
+
+uint8_t
+aead_key_tag(const uint8_t cluster_key[AEAD_CLUSTER_KEY_LEN])
+{
+	static const unsigned char purpose[] = "slipring key tag v1";
+	unsigned char out[crypto_generichash_BYTES_MIN];
+
+	CHECK(crypto_generichash(out, sizeof out, purpose, sizeof purpose - 1, cluster_key, AEAD_CLUSTER_KEY_LEN) == 0);
+	return out[0];
+}
+
+static void
+nonce_of(uint8_t nonce[12], uint64_t counter)
+{
+	store_le32(nonce, 0);
+	store_le64(nonce + 4, counter);
+}
+
+void
+aead_seal(const struct aead_key *key, uint64_t counter, const void *ad, size_t ad_len, uint8_t *data, size_t len)
+{
+	uint8_t nonce[12];
+
+	nonce_of(nonce, counter);
+	if (key->algorithm == AEAD_AES256_GCM)
+		crypto_aead_aes256gcm_encrypt_detached_afternm(data, data + len, NULL, data, len, ad, ad_len, NULL, nonce,
+		    (const crypto_aead_aes256gcm_state *)(const void *)key->schedule);
+	else
+		crypto_aead_chacha20poly1305_ietf_encrypt_detached(data, data + len, NULL, data, len, ad, ad_len, NULL,
+		    nonce, key->bytes);
+}
+
+bool
+aead_open(const struct aead_key *key, uint64_t counter, const void *ad, size_t ad_len, uint8_t *data, size_t len)
+{
+	uint8_t nonce[12];
+
+	nonce_of(nonce, counter);
+	if (key->algorithm == AEAD_AES256_GCM)
+		return crypto_aead_aes256gcm_decrypt_detached_afternm(data, NULL, data, len, data + len, ad, ad_len, nonce,
+		    (const crypto_aead_aes256gcm_state *)(const void *)key->schedule) == 0;
+	return crypto_aead_chacha20poly1305_ietf_decrypt_detached(data, NULL, data, len, data + len, ad, ad_len, nonce,
+	    key->bytes) == 0;
+}

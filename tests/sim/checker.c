@@ -1,0 +1,306 @@
+/* What must hold, whatever faults do. Looks, never acts. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "tests/sim/sim.h"
+
+enum { TAKEN_SIZE = 1 << 16 };
+#define UNDISTURBED_NS (4 * NS_PER_SEC)
+
+/* --- one table an epoch ----------------------------------------------------------------- */
+
+static const struct sim_epoch *
+epoch_find(const struct sim *sim, uint64_t epoch)
+{
+	for (size_t i = sim->epoch_count; i-- > 0;)
+		if (sim->epochs[i].epoch == epoch)
+			return &sim->epochs[i];
+	return NULL;
+}
+
+/* The newest epoch below this one. */
+static const struct sim_epoch *
+epoch_before(const struct sim *sim, uint64_t epoch)
+{
+	const struct sim_epoch *found = NULL;
+
+	for (size_t i = 0; i < sim->epoch_count; i++)
+		if (sim->epochs[i].epoch < epoch && (!found || sim->epochs[i].epoch > found->epoch))
+			found = &sim->epochs[i];
+	return found;
+}
+
+/* An index belongs to one node for good. */
+static void
+indexes_check(struct sim *sim, const struct ring_topology *ring)
+{
+	for (uint16_t i = 0; i < ring->count; i++) {
+		uint64_t *owner = &sim->index_owner[ring->members[i].index];
+
+		if (*owner && *owner != ring->members[i].id)
+			sim_fail(sim, "epoch %" PRIu64 " gives index %u to another node", ring->epoch, ring->members[i].index);
+		*owner = ring->members[i].id;
+	}
+}
+
+/* Who lost its slots, and was that right? */
+static void
+removals_check(struct sim *sim, const struct ring_topology *ring)
+{
+	const struct sim_epoch *last = epoch_before(sim, ring->epoch);
+
+	for (uint16_t i = 0; last && i < last->ring->count; i++) {
+		const struct ring_member *member = &last->ring->members[i];
+		uint16_t position = ring_find_id(ring, member->id), node = sim_find(sim, member->id);
+		const struct sim_node *n = &sim->nodes[node];
+		uint64_t delay = n->config.dead_delay_ns - n->config.dead_delay_ns / 8; /* clocks may be slow or fast */
+
+		if (member->state != RING_ALIVE || (position != RING_NOBODY && ring->members[position].state == RING_ALIVE))
+			continue;
+		if (n->leaving || n->removed)
+			continue;
+		if (!n->config.dead_node_removal_enabled)
+			sim_fail(sim, "epoch %" PRIu64 " removes n%u though nodes only watch", ring->epoch, node + 1u);
+		if (sim->dead_since[node] == 0 || sim->now_ns < sim->dead_since[node] + delay)
+			sim_fail(sim, "epoch %" PRIu64 " takes n%u's slots before the delay", ring->epoch, node + 1u);
+	}
+}
+
+/* A node that said it leaves owns nothing any more. */
+static void
+leavers_check(struct sim *sim, const struct ring_topology *ring)
+{
+	const struct sim_epoch *last = epoch_before(sim, ring->epoch);
+
+	for (uint16_t i = 0; last && i < last->ring->count; i++) {
+		const struct ring_member *member = &last->ring->members[i];
+		uint16_t position = ring_find_id(ring, member->id), node = sim_find(sim, member->id);
+
+		if (member->state == RING_LEAVING && position != RING_NOBODY && sim->nodes[node].leaving &&
+		    ring_state_owns(ring->members[position].state))
+			sim_fail(sim, "epoch %" PRIu64 " gives slots back to n%u, which is leaving", ring->epoch, node + 1u);
+	}
+}
+
+static void
+epoch_note(struct sim *sim, const struct ring_topology *ring)
+{
+	struct sim_epoch *entry;
+
+	if (sim->epoch_count == sim->epoch_size) {
+		sim->epoch_size = sim->epoch_size ? sim->epoch_size * 2 : 16;
+		sim->epochs = realloc(sim->epochs, sim->epoch_size * sizeof *sim->epochs);
+		CHECK(sim->epochs);
+	}
+	removals_check(sim, ring);
+	leavers_check(sim, ring);
+	indexes_check(sim, ring);
+	entry = &sim->epochs[sim->epoch_count++];
+	*entry = (struct sim_epoch){ .epoch = ring->epoch, .first_ns = sim->now_ns };
+	entry->ring = malloc(sizeof *ring);
+	CHECK(entry->ring);
+	*entry->ring = *ring;
+}
+
+static void
+topology_check(struct sim *sim, uint16_t node)
+{
+	const struct cluster *cluster = &sim->nodes[node].cluster;
+	const struct ring_topology *ring = cluster_topology(cluster);
+	const struct sim_epoch *known = epoch_find(sim, ring->epoch);
+
+	if (ring_topology_check(ring) != RING_OK)
+		sim_fail(sim, "n%u has a table with a fault", node + 1u);
+	if (!known) {
+		epoch_note(sim, ring);
+		known = epoch_find(sim, ring->epoch);
+		((struct sim_epoch *)known)->digest = cluster->authority.committed.digest;
+	}
+	if (known->digest != cluster->authority.committed.digest)
+		sim_fail(sim, "epoch %" PRIu64 " has two tables, one of them on n%u", ring->epoch, node + 1u);
+	if (sim->verbose)
+		printf("%10.3f n%u epoch %" PRIu64 " members %u\n", (double)sim->now_ns / 1e9, node + 1u, ring->epoch, ring->count);
+}
+
+/* --- news ------------------------------------------------------------------------------ */
+
+static bool
+undisturbed(const struct sim *sim, uint16_t node)
+{
+	const struct sim_node *n = &sim->nodes[node];
+
+	return n->up && !n->paused && !n->leaving && sim->now_ns > n->disturbed_ns + UNDISTURBED_NS &&
+	    sim->now_ns > n->started_ns + UNDISTURBED_NS;
+}
+
+static void
+state_check(struct sim *sim, uint16_t node, const struct cluster_action *action)
+{
+	uint16_t about = sim_find(sim, action->id);
+
+	if (about == SIM_NODES_MAX)
+		return;
+	if (action->state == PEER_SUSPECTED) {
+		sim->suspected_count++;
+		if (!sim->saw_suspected[node][about])
+			sim->saw_suspected[node][about] = sim->now_ns;
+	}
+	if (action->state == PEER_DEAD) {
+		if (!sim->saw_dead[node][about])
+			sim->saw_dead[node][about] = sim->now_ns;
+		if (!sim->dead_since[about])
+			sim->dead_since[about] = sim->now_ns;
+		if (undisturbed(sim, node) && undisturbed(sim, about)) {
+			sim->false_dead++;
+			sim_fail(sim, "n%u holds n%u for Dead, which lives and is within reach", node + 1u, about + 1u);
+		}
+	}
+	if (action->state == PEER_ALIVE) {
+		bool dead = false;
+
+		for (uint16_t i = 0; i < sim->node_count; i++) {
+			const struct member *member = sim->nodes[i].up ? members_find(&sim->nodes[i].cluster.members, action->id) : NULL;
+
+			dead |= member && member->record.state == PEER_DEAD;
+		}
+		if (!dead)
+			sim->dead_since[about] = 0;
+	}
+	if (action->state == PEER_LEFT && node == about)
+		sim->nodes[about].removed = true;
+}
+
+void
+checker_action(struct sim *sim, uint16_t node, const struct cluster_action *action)
+{
+	if (action->kind == CLUSTER_TOPOLOGY)
+		topology_check(sim, node);
+	else if (action->kind == CLUSTER_NEWS && action->news == CLUSTER_STATE)
+		state_check(sim, node, action);
+	if (sim->verbose && action->kind == CLUSTER_NEWS)
+		printf("%10.3f n%u %s n%u %s -> %s (%u)\n", (double)sim->now_ns / 1e9, node + 1u, cluster_news_name(action->news),
+		    sim_find(sim, action->id) + 1u, member_state_name(action->state_before), member_state_name(action->state),
+		    action->incarnation);
+}
+
+/* --- packets and steps ------------------------------------------------------------------ */
+
+void
+checker_packet(struct sim *sim, uint16_t node, const struct sim_packet *packet, bool taken)
+{
+	uint64_t key = packet->number * SIM_NODES_MAX * 64 + (uint64_t)node * 64 + sim->nodes[node].lives % 64;
+
+	if (!taken)
+		return;
+	if (packet->corrupted)
+		sim_fail(sim, "n%u took a packet with a changed bit", node + 1u);
+	if (!sim->taken)
+		sim->taken = calloc(TAKEN_SIZE, sizeof *sim->taken);
+	CHECK(sim->taken);
+	if (sim->taken[packet->number % TAKEN_SIZE] == key)
+		sim_fail(sim, "n%u took a packet twice", node + 1u);
+	sim->taken[packet->number % TAKEN_SIZE] = key;
+}
+
+void
+checker_step(struct sim *sim, uint16_t node)
+{
+	const struct sim_node *n = &sim->nodes[node];
+	const struct cluster *cluster = &n->cluster;
+
+	if (cluster_topology(cluster)->epoch < n->floor && cluster_topology(cluster)->epoch > 0 && sim->now_ns > 0 &&
+	    cluster->authority.floor > cluster_topology(cluster)->epoch && cluster->config.epoch_floor < n->floor)
+		sim_fail(sim, "the epoch of n%u fell to %" PRIu64, node + 1u, cluster_topology(cluster)->epoch);
+	if (cluster->counters.cut)
+		sim_fail(sim, "a step of n%u had more to say than fits", node + 1u);
+	if (cluster->counters.malformed && sim->network.corrupt == 0)
+		sim_fail(sim, "n%u could not read a genuine packet", node + 1u);
+	if (sim->steps % 256 == 0)
+		cluster_check(cluster);
+}
+
+/* --- after healing ---------------------------------------------------------------------- */
+
+static const char *
+pair_disagreement(const struct sim *sim, uint16_t a, uint16_t b)
+{
+	static char text[120];
+	const struct sim_node *other = &sim->nodes[b];
+	const struct member *member = members_find(&sim->nodes[a].cluster.members, sim_id(sim, b));
+	uint8_t state = member ? member->record.state : 0;
+	bool gone = !other->up || other->cluster.left;
+
+	if (gone && (state == 0 || state == PEER_DEAD || state == PEER_LEFT))
+		return NULL;
+	if (!gone && state == (other->leaving ? PEER_LEAVING : PEER_ALIVE) && member->record.boot == other->config.boot)
+		return NULL;
+	if (!gone && other->leaving && state == PEER_LEFT)
+		return NULL;
+	snprintf(text, sizeof text, "n%u holds n%u for %s", a + 1u, b + 1u, member ? member_state_name(state) : "unknown");
+	return text;
+}
+
+const char *
+checker_disagreement(struct sim *sim)
+{
+	const struct cluster *first = NULL;
+	static char text[120];
+
+	for (uint16_t a = 0; a < sim->node_count; a++) {
+		const struct cluster *cluster = &sim->nodes[a].cluster;
+
+		if (!sim->nodes[a].up || cluster->left)
+			continue;
+		for (uint16_t b = 0; b < sim->node_count; b++) {
+			const char *why = pair_disagreement(sim, a, b);
+
+			if (why)
+				return why;
+		}
+		if (!first)
+			first = cluster;
+		snprintf(text, sizeof text, "n%u differs from others: epoch %" PRIu64 ", %" PRIu64 " there", a + 1u,
+		    cluster_topology(cluster)->epoch, cluster_topology(first)->epoch);
+		if (cluster->authority.committed.digest != first->authority.committed.digest || cluster->members.digest !=
+		    first->members.digest || cluster_topology(cluster)->epoch == 0)
+			return text;
+		if (ring_find_id(cluster_topology(cluster), sim_id(sim, a)) == RING_NOBODY)
+			return "a live node is not in the table";
+	}
+	return NULL;
+}
+
+/* Nothing moves: no state, no epoch, no news passed on, and no more packets than heartbeats need. */
+void
+checker_quiet(struct sim *sim, uint64_t ns)
+{
+	uint64_t changes[SIM_NODES_MAX], packets[SIM_NODES_MAX], epoch[SIM_NODES_MAX];
+	double seconds = (double)ns / 1e9;
+
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		changes[i] = sim->nodes[i].cluster.counters.changes;
+		packets[i] = sim->nodes[i].cluster.counters.packets_out;
+		epoch[i] = cluster_topology(&sim->nodes[i].cluster)->epoch;
+	}
+	sim_run(sim, sim->now_ns + ns);
+	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
+		const struct cluster *cluster = &sim->nodes[i].cluster;
+		/* Heartbeats to all; comparing, absent seeds and dead members on top. */
+		double allowed = seconds * (20.0 * (sim->node_count - 1) * 1.2 + 25);
+
+		if (!sim->nodes[i].up || cluster->left)
+			continue;
+		if (cluster->counters.changes != changes[i])
+			sim_fail(sim, "n%u still changes its mind with nothing happening", i + 1u);
+		if (cluster_topology(cluster)->epoch != epoch[i])
+			sim_fail(sim, "n%u went to epoch %" PRIu64 " with nothing happening", i + 1u, cluster_topology(cluster)->epoch);
+		if (cluster->members.hot_count != 0)
+			sim_fail(sim, "n%u still passes old news on", i + 1u);
+		if ((double)(cluster->counters.packets_out - packets[i]) > allowed)
+			sim_fail(sim, "n%u sends %.0f packets a second with nothing happening", i + 1u,
+			    (double)(cluster->counters.packets_out - packets[i]) / seconds);
+	}
+}

@@ -1,0 +1,128 @@
+/*
+ * sim.h - a cluster in one process: network, clocks and crashes made from one seed.
+ *
+ * Purpose: runs N real cluster cores under simulated time. The same seed gives the same
+ *   run to the bit: trace is a hash of every packet delivered and all news. Faults
+ *   (swarm.c, scenario.c) set what stands here; checkers (checker.c) only look.
+ * Threads: none. Memory: grows with packets in flight; ends with sim_close().
+ */
+#ifndef TESTS_SIM_SIM_H
+#define TESTS_SIM_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/prng.h"
+#include "cluster/cluster.h"
+
+enum { SIM_NODES_MAX = 16, SIM_TEXT_MAX = 400 };
+
+struct sim_network {
+	double loss, duplicate, corrupt; /* chances a packet */
+	uint64_t delay_min_ns, delay_max_ns;
+};
+
+struct sim_node {
+	struct cluster cluster;
+	struct cluster_config config;
+	bool made;          /* cluster_init() was called and cluster_deinit() not */
+	bool up, paused;
+	bool leaving, removed; /* told to leave or drain; has left */
+	uint64_t started_ns;/* simulated time of this life's start */
+	uint64_t mono_base, wall_offset_ms;
+	uint32_t rate;      /* clock ticks in thousandths of true time */
+	uint64_t timer_ns;  /* simulated time of its next timer in the queue */
+	uint64_t disturbed_ns; /* last time a fault touched it or its links */
+	uint64_t floor;     /* highest epoch it had in force, kept over restarts */
+	uint32_t lives;
+	struct sim_packet *held; /* arrived while paused, oldest first */
+	struct sim_packet **held_end;
+};
+
+struct sim_packet {
+	struct sim_packet *next;
+	uint64_t number;    /* copies of one packet share it */
+	uint16_t from, to, len;
+	bool corrupted;
+	uint8_t bytes[UDP_PAYLOAD_MAX];
+};
+
+struct sim_event {
+	uint64_t at_ns, order;
+	struct sim_packet *packet; /* NULL: a timer */
+	uint16_t node;
+};
+
+struct sim_epoch {
+	uint64_t epoch, digest, first_ns;
+	struct ring_topology *ring;
+};
+
+struct sim {
+	uint64_t seed, now_ns, trace, order, packet_number, delivered, steps;
+	struct prng prng;
+	struct sim_network network;
+	bool verbose;
+	uint16_t node_count;
+	struct sim_node nodes[SIM_NODES_MAX];
+	bool cut[SIM_NODES_MAX][SIM_NODES_MAX];          /* from, to */
+	uint64_t clogged_ns[SIM_NODES_MAX][SIM_NODES_MAX]; /* packets wait until then */
+	struct sim_event *heap;
+	size_t heap_count, heap_size;
+	struct cluster_actions actions;
+	struct sim_packet *free_packets;
+	/* for checkers */
+	char failure[SIM_TEXT_MAX]; /* empty: none */
+	struct sim_epoch *epochs;
+	size_t epoch_count, epoch_size;
+	uint64_t dead_since[SIM_NODES_MAX]; /* simulated time of the first Dead about it since it was last Alive to all */
+	uint64_t index_owner[RING_MEMBERS_MAX];
+	uint64_t *taken;    /* numbers of the packets that lives took, by hash */
+	uint64_t false_dead, suspected_count;
+	/* times of what a scenario waits for, per observer */
+	uint64_t saw_suspected[SIM_NODES_MAX][SIM_NODES_MAX], saw_dead[SIM_NODES_MAX][SIM_NODES_MAX];
+};
+
+/* A cluster of node_count nodes that are down; config is their common part. */
+void sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct cluster_config *config);
+void sim_close(struct sim *sim);
+
+void sim_start(struct sim *sim, uint16_t node);
+void sim_crash(struct sim *sim, uint16_t node);
+void sim_pause(struct sim *sim, uint16_t node);
+void sim_resume(struct sim *sim, uint16_t node);
+void sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind);
+
+/* Notes that a fault touches a node now. */
+void sim_disturb(struct sim *sim, uint16_t node);
+
+/* Runs until a simulated time, or a failure. */
+void sim_run(struct sim *sim, uint64_t until_ns);
+
+struct now sim_now(const struct sim *sim, uint16_t node);
+struct peer_address sim_address(uint16_t node);
+uint64_t sim_id(const struct sim *sim, uint16_t node);
+/* The node with an id, or SIM_NODES_MAX. */
+uint16_t sim_find(const struct sim *sim, uint64_t id);
+
+/* First failure wins. */
+void sim_fail(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* checker.c: looks at each action, and at all of it. */
+void checker_action(struct sim *sim, uint16_t node, const struct cluster_action *action);
+void checker_packet(struct sim *sim, uint16_t node, const struct sim_packet *packet, bool taken);
+void checker_step(struct sim *sim, uint16_t node);
+/* Why the views do not agree yet, or NULL. */
+const char *checker_disagreement(struct sim *sim);
+/* Nothing may move for a while; call when all agree. */
+void checker_quiet(struct sim *sim, uint64_t ns);
+
+/* swarm.c */
+void swarm_config(struct cluster_config *config);
+/* One run drawn from its seed; true when no checker objected. */
+bool swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose);
+
+/* scenario.c: the measured promises; number that failed. */
+int scenarios_run(uint64_t seed, bool quick);
+
+#endif

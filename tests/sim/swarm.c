@@ -1,0 +1,256 @@
+/* Faults drawn from the seed: every run has its own mix, then heals and must come to rest. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/sim.h"
+
+void
+swarm_config(struct cluster_config *config)
+{
+	cluster_config_default(config);
+	config->members_max = 64;
+	config->key_count = 1;
+	memset(config->keys[0], 7, sizeof config->keys[0]);
+	snprintf(config->name, sizeof config->name, "sim");
+	config->dead_delay_ns = 2 * NS_PER_SEC;
+}
+
+/* Chances of each kind of fault; a run has some of them. */
+struct mix {
+	bool partition, one_way, link, clog, crash, pause, leave, stall;
+	uint64_t gap_ns; /* mean time between faults */
+};
+
+static bool
+chance(struct sim *sim, double p)
+{
+	return prng_unit(&sim->prng) < p;
+}
+
+static void
+network_draw(struct sim *sim)
+{
+	struct sim_network *network = &sim->network;
+
+	network->loss = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.3 : 0;
+	network->duplicate = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.5 : 0;
+	network->corrupt = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.02 : 0;
+	network->delay_min_ns = 50 * NS_PER_US + prng_below(&sim->prng, 500 * NS_PER_US);
+	network->delay_max_ns = network->delay_min_ns + prng_below(&sim->prng, chance(sim, 0.5) ? NS_PER_MS : 40 * NS_PER_MS);
+}
+
+static struct mix
+mix_draw(struct sim *sim)
+{
+	return (struct mix){
+		.partition = chance(sim, 0.5), .one_way = chance(sim, 0.4), .link = chance(sim, 0.4),
+		.clog = chance(sim, 0.3), .crash = chance(sim, 0.6), .pause = chance(sim, 0.5), .leave = chance(sim, 0.2),
+		.gap_ns = 200 * NS_PER_MS + prng_below(&sim->prng, 3 * NS_PER_SEC) };
+}
+
+static void
+clocks_draw(struct sim *sim)
+{
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		sim->nodes[i].rate = chance(sim, 0.3) ? (uint32_t)(950 + prng_below(&sim->prng, 101)) : 1000;
+		sim->nodes[i].wall_offset_ms = chance(sim, 0.3) ? prng_below(&sim->prng, 10ull * 365 * 86400 * 1000) : 0;
+	}
+}
+
+/* --- faults ------------------------------------------------------------------------------ */
+
+static void
+links_heal(struct sim *sim)
+{
+	for (uint16_t a = 0; a < sim->node_count; a++)
+		for (uint16_t b = 0; b < sim->node_count; b++)
+			if (sim->cut[a][b]) {
+				sim->cut[a][b] = false;
+				sim_disturb(sim, a);
+				sim_disturb(sim, b);
+			}
+}
+
+static void
+cut(struct sim *sim, uint16_t a, uint16_t b)
+{
+	sim->cut[a][b] = a != b;
+	sim_disturb(sim, a);
+	sim_disturb(sim, b);
+}
+
+static void
+fault_partition(struct sim *sim, bool one_way)
+{
+	uint64_t side = prng_below(&sim->prng, 1ull << sim->node_count);
+
+	links_heal(sim);
+	for (uint16_t a = 0; a < sim->node_count; a++)
+		for (uint16_t b = 0; b < sim->node_count; b++)
+			if ((side >> a & 1) != (side >> b & 1) && (!one_way || side >> a & 1))
+				cut(sim, a, b);
+}
+
+static void
+fault_clog(struct sim *sim, uint16_t a)
+{
+	for (uint16_t b = 0; b < sim->node_count; b++)
+		if (b != a && chance(sim, 0.5)) {
+			sim->clogged_ns[a][b] = sim->now_ns + prng_below(&sim->prng, 3 * NS_PER_SEC);
+			sim_disturb(sim, a);
+			sim_disturb(sim, b);
+		}
+}
+
+static void
+fault_life(struct sim *sim, uint16_t a)
+{
+	struct sim_node *n = &sim->nodes[a];
+
+	if (n->up && n->cluster.left)
+		return;
+	if (n->paused)
+		sim_resume(sim, a);
+	else if (n->up)
+		sim_crash(sim, a);
+	else
+		sim_start(sim, a);
+}
+
+static void
+fault_pause(struct sim *sim, uint16_t a)
+{
+	if (sim->nodes[a].paused)
+		sim_resume(sim, a);
+	else if (sim->nodes[a].up)
+		sim_pause(sim, a);
+}
+
+static void
+fault_clock(struct sim *sim, uint16_t a)
+{
+	sim->nodes[a].wall_offset_ms = prng_below(&sim->prng, 20ull * 365 * 86400 * 1000);
+}
+
+static void
+fault_leave(struct sim *sim, uint16_t a)
+{
+	uint16_t leaving = 0;
+
+	for (uint16_t i = 0; i < sim->node_count; i++)
+		leaving = (uint16_t)(leaving + (sim->nodes[i].leaving || !sim->nodes[i].up));
+	if (sim->nodes[a].up && !sim->nodes[a].paused && leaving == 0)
+		sim_command(sim, a, chance(sim, 0.5) ? CLUSTER_LEAVE : CLUSTER_DRAIN);
+}
+
+static void
+fault_draw(struct sim *sim, const struct mix *mix)
+{
+	uint16_t a = (uint16_t)prng_below(&sim->prng, sim->node_count), b = (uint16_t)prng_below(&sim->prng, sim->node_count);
+
+	switch (prng_below(&sim->prng, 9)) {
+	case 0: if (mix->partition) fault_partition(sim, false); break;
+	case 1: if (mix->one_way) fault_partition(sim, true); break;
+	case 2: if (mix->link) cut(sim, a, b), cut(sim, b, a); break;
+	case 3: if (mix->clog) fault_clog(sim, a); break;
+	case 4: if (mix->crash) fault_life(sim, a); break;
+	case 5: if (mix->pause) fault_pause(sim, a); break;
+	case 6: if (mix->leave) fault_leave(sim, a); break;
+	case 7: fault_clock(sim, a); break;
+	default: links_heal(sim);
+	}
+}
+
+/* --- a run ------------------------------------------------------------------------------- */
+
+static void
+heal(struct sim *sim)
+{
+	links_heal(sim);
+	memset(sim->clogged_ns, 0, sizeof sim->clogged_ns);
+	sim->network.loss = sim->network.duplicate = sim->network.corrupt = 0;
+	if (sim->network.delay_max_ns > sim->network.delay_min_ns + 2 * NS_PER_MS)
+		sim->network.delay_max_ns = sim->network.delay_min_ns + 2 * NS_PER_MS;
+	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
+		if (sim->nodes[i].paused)
+			sim_resume(sim, i);
+		if (!sim->nodes[i].up && !sim->nodes[i].removed && chance(sim, 0.7))
+			sim_start(sim, i);
+	}
+}
+
+/* A majority must be up, or nothing can be decided. */
+static void
+majority_start(struct sim *sim)
+{
+	uint16_t up = 0;
+
+	for (uint16_t i = 0; i < sim->node_count; i++)
+		up = (uint16_t)(up + (sim->nodes[i].up && !sim->nodes[i].cluster.left));
+	for (uint16_t i = 0; i < sim->node_count && up < sim->node_count - 1 && !sim->failure[0]; i++)
+		if (!sim->nodes[i].up) {
+			sim_start(sim, i);
+			up++;
+		}
+}
+
+static void
+settle(struct sim *sim)
+{
+	uint64_t limit = sim->now_ns + 25 * NS_PER_SEC;
+	const char *why = "";
+
+	while (why && sim->now_ns < limit && !sim->failure[0]) {
+		sim_run(sim, sim->now_ns + 250 * NS_PER_MS);
+		why = checker_disagreement(sim);
+	}
+	if (why)
+		sim_fail(sim, "no agreement 25 s after healing: %s", why);
+	sim_run(sim, sim->now_ns + 6 * NS_PER_SEC); /* delays of removal and leaving end */
+	why = checker_disagreement(sim);
+	if (why)
+		sim_fail(sim, "agreement was lost again: %s", why);
+}
+
+static void
+config_draw(struct prng *prng, struct cluster_config *config)
+{
+	swarm_config(config);
+	config->dead_node_removal_enabled = prng_below(prng, 4) != 0;
+	config->insecure = prng_below(prng, 8) == 0;
+	config->algorithm = prng_below(prng, 4) == 0 ? AEAD_CHACHA20_POLY1305 : AEAD_NONE;
+	config->replication = (uint8_t)(1 + prng_below(prng, 3));
+	config->watchers_max = prng_below(prng, 4) == 0 ? 2 : 16;
+}
+
+bool
+swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
+{
+	struct prng prng = { seed ^ 0x5a5a };
+	struct cluster_config config;
+	struct mix mix;
+	uint64_t end;
+
+	config_draw(&prng, &config);
+	config.mutation = mutation;
+	sim->verbose = verbose;
+	sim_open(sim, seed, (uint16_t)(3 + prng_below(&prng, 5)), &config);
+	network_draw(sim);
+	clocks_draw(sim);
+	mix = mix_draw(sim);
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		sim_start(sim, i);
+		sim_run(sim, sim->now_ns + prng_below(&sim->prng, 300 * NS_PER_MS));
+	}
+	end = sim->now_ns + 10 * NS_PER_SEC + prng_below(&sim->prng, 15 * NS_PER_SEC);
+	while (sim->now_ns < end && !sim->failure[0]) {
+		sim_run(sim, sim->now_ns + prng_below(&sim->prng, 2 * mix.gap_ns));
+		if (!sim->failure[0])
+			fault_draw(sim, &mix);
+	}
+	heal(sim);
+	majority_start(sim);
+	settle(sim);
+	checker_quiet(sim, 5 * NS_PER_SEC);
+	return !sim->failure[0];
+}
