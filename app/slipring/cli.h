@@ -23,6 +23,7 @@ enum exit_code {
 	EXIT_UNREACHABLE = 3, /* no answer in time */
 	EXIT_REFUSED = 4,     /* the node answered with an error */
 	EXIT_UNKNOWN = 5,     /* a write may or may not have happened */
+	EXIT_INTERRUPTED = 130, /* as a shell says of SIGINT */
 };
 
 /* What the options say, as options_parse leaves it. */
@@ -41,6 +42,11 @@ struct cli {
 	uint32_t duration_ms, keys, value_len, batch, reads, frames;
 	double rate; /* operations a second; 0: what one at a time reached */
 	uint64_t seed;
+	/* import, export, top */
+	uint64_t from;        /* first line to take */
+	uint32_t window;      /* operations in flight */
+	uint32_t interval_ms;
+	bool once;
 	struct owned *owned; /* freed at the end */
 };
 
@@ -66,6 +72,12 @@ const struct command *command_find(const char *name);
 int options_parse(struct cli *cli, int argc, char **argv);
 /* Prints the options whose letters are in `letters`. */
 void options_help(const char *letters);
+/* Calls `each` for the options whose letters are in `letters`; argument is NULL for those without. */
+struct option_spec {
+	char letter;
+	const char *name, *argument, *text;
+};
+void options_each(const char *letters, void (*each)(const struct option_spec *spec));
 
 /* Opens cli->cache; EXIT_OK, or what to exit with after complaining. */
 int cli_open(struct cli *cli);
@@ -100,6 +112,14 @@ int json_print(json_t *object); /* consumes it; returns EXIT_OK */
 void print_bytes(const struct cli *cli, const void *data, size_t len);
 void print_ttl(uint64_t ttl_ms);
 
+/* The node's statistics (stats.c), to be freed; NULL: *status says why. Workers are an array of objects. */
+json_t *stats_object(struct cli *cli, const char *group, enum slipring_status *status);
+json_t *stats_workers(struct cli *cli, enum slipring_status *status);
+
+/* Ctrl-C and the like end a command in good order (interrupt.c): from then on they only raise a flag. */
+void interrupt_catch(void);
+bool interrupted(void);
+
 int command_get(struct cli *cli, int argc, char **argv);
 int command_set(struct cli *cli, int argc, char **argv);
 int command_del(struct cli *cli, int argc, char **argv);
@@ -113,6 +133,10 @@ int command_ping(struct cli *cli, int argc, char **argv);
 int command_workers(struct cli *cli, int argc, char **argv);
 int command_sockets(struct cli *cli, int argc, char **argv);
 int command_bench(struct cli *cli, int argc, char **argv);
+int command_top(struct cli *cli, int argc, char **argv);
+int command_import(struct cli *cli, int argc, char **argv);
+int command_export(struct cli *cli, int argc, char **argv);
+int command_completion(struct cli *cli, int argc, char **argv);
 int command_help(struct cli *cli, int argc, char **argv);
 
 #endif

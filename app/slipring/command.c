@@ -28,6 +28,19 @@ const struct command commands[] = {
 	  "For each key found: the key, a blank, the length of the value, a newline, the\n"
 	  "value's bytes and a newline. Keys not found are named on standard error, and the\n"
 	  "exit status is then 1." },
+	{ "import", command_import, 1, 1, false, "fwa", "FILE|-", "Store many keys from a file of JSON lines",
+	  "Each line is an object: key or key_base64, value or value_base64, and if wanted flags\n"
+	  "and ttl_ms, as `slipring export` writes them. --window of them are in flight at once.\n"
+	  "With --add keys that are there are left alone. It stops at the first line that cannot\n"
+	  "be read or stored and says with which --from to go on: all lines before were stored.\n\n"
+	  "  slipring export keys | slipring -H n2 import -" },
+	{ "export", command_export, 1, 1, false, "fx", "KEYFILE|-", "Print many keys with their values as JSON lines",
+	  "KEYFILE has one key a line (hexadecimal with --hex); empty lines are skipped. Lines\n"
+	  "come out in the order of the keys, with the TTL that was left. Keys not found are\n"
+	  "named on standard error, and the exit status is then 1." },
+	{ "top", command_top, 0, 0, false, "iO", "", "Watch a node: workers, operations, hits, memory, drops",
+	  "On a terminal it redraws the screen until q or Ctrl-C; elsewhere it prints one table\n"
+	  "after the other. --json prints one object a line. Rates are of the last interval." },
 	{ "stats", command_stats, 0, 1, false, "", "[GROUP]", "Print the node's counters",
 	  "Groups: none for everything, drops, store, workers, memcached." },
 	{ "ping", command_ping, 0, 1, false, "", "[COUNT]", "Measure round trips to each worker", "" },
@@ -40,6 +53,9 @@ const struct command commands[] = {
 	  "times and whose latency counts from the time intended, so that a stall shows. With\n"
 	  "--pcap no node is needed: the file holds request frames of --batch operations (at\n"
 	  "most as many as fit) for packet generators, to be addressed by them." },
+	{ "completion", command_completion, 1, 1, true, "", "bash|zsh", "Print a script by which a shell completes",
+	  "  source <(slipring completion bash)\n"
+	  "`make install` puts both where the shells look." },
 	{ "help", command_help, 0, 1, true, "", "[COMMAND]", "Explain a command", "" },
 	{ 0 },
 };

@@ -193,6 +193,8 @@ cli_open(struct cli *cli)
 	options.spin = cli->spin;
 	if (cli->batch > options.window)
 		options.window = cli->batch;
+	if (cli->window > options.window)
+		options.window = cli->window;
 	cli->cache = slipring_open(cli->host, &options);
 	if (!cli->cache)
 		return cli_fail(cli, EXIT_USAGE, "out of memory");
@@ -207,7 +209,7 @@ help_all(void)
 	printf("usage: slipring [OPTION...] COMMAND [OPTION...] [ARGUMENT...]\n\n"
 	    "Gets and stores values in a Slipring cache over its native UDP protocol.\n\nCommands:\n");
 	for (const struct command *c = commands; c->name; c++)
-		printf("  %-9s %-22s %s\n", c->name, c->synopsis, c->summary);
+		printf("  %-10s %-22s %s\n", c->name, c->synopsis, c->summary);
 	printf("\nOptions of all commands:\n");
 	options_help(OPTIONS_GENERAL OPTIONS_NODE);
 	printf("\n`slipring COMMAND --help` tells more. Exit status: 0 done, 1 not found or not stored,\n"

@@ -5,67 +5,32 @@
 
 #include "cli.h"
 
-/* Statistics come as lines "name value"; next_line splits one off, ending both texts. */
-static bool
-next_line(char **at, char **name, char **value)
-{
-	char *line = *at, *end = strchr(line, '\n'), *blank;
-
-	if (!end)
-		return false;
-	*end = '\0';
-	*at = end + 1;
-	blank = strchr(line, ' ');
-	*name = line;
-	*value = blank ? blank + 1 : end;
-	if (blank)
-		*blank = '\0';
-	return true;
-}
-
-/* The text of a group; NULL when it cannot be had. */
-static char *
-stats_text(struct cli *cli, const char *group, struct slipring_result *result)
-{
-	char *text;
-
-	if (slipring_stats(cli->cache, group, result) != SLIPRING_OK)
-		return NULL;
-	text = cli_alloc(cli, result->value_len + 1);
-	memcpy(text, result->value, result->value_len);
-	return text;
-}
-
 static void
-json_set_figure(json_t *object, const char *name, const char *value)
+print_figure(const char *name, const json_t *value)
 {
-	uint64_t number;
-
-	if (number_parse(value, UINT64_MAX, &number))
-		json_set_number(object, name, number);
+	if (json_is_integer(value))
+		printf("%-24s %lld\n", name, (long long)json_integer_value(value));
 	else
-		json_set_text(object, name, "%s", value);
+		printf("%-24s %s\n", name, json_string_value(value));
 }
 
 int
 command_stats(struct cli *cli, int argc, char **argv)
 {
-	const char *group = argc > 0 ? argv[0] : "";
-	struct slipring_result result;
-	char *text = stats_text(cli, group, &result), *at = text, *name, *value;
-	json_t *object;
+	const char *group = argc > 0 ? argv[0] : "", *name;
+	enum slipring_status status;
+	json_t *object = stats_object(cli, group, &status), *value;
 
-	if (!text && result.status == SLIPRING_NOT_FOUND)
+	if (!object && status == SLIPRING_NOT_FOUND)
 		return cli_fail(cli, EXIT_NO, "the node has no group of statistics \"%s\"", group);
-	if (!text)
-		return cli_fail_status(cli, result.status);
-	object = cli->json ? json_object() : NULL;
-	while (next_line(&at, &name, &value))
-		if (object)
-			json_set_figure(object, name, value);
-		else
-			printf("%-24s %s\n", name, value);
-	return object ? json_print(object) : EXIT_OK;
+	if (!object)
+		return cli_fail_status(cli, status);
+	if (cli->json)
+		return json_print(object);
+	json_object_foreach(object, name, value)
+		print_figure(name, value);
+	json_decref(object);
+	return EXIT_OK;
 }
 
 static uint64_t
@@ -136,18 +101,6 @@ static const struct {
 
 enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
 
-/* "worker3_rx_frames" -> 3 and "rx_frames". */
-static bool
-split_worker(const char *name, unsigned *worker, const char **figure)
-{
-	int used = 0;
-
-	if (sscanf(name, "worker%u_%n", worker, &used) != 1 || used == 0 || *worker >= SLIPRING_WORKERS_MAX)
-		return false;
-	*figure = name + used;
-	return true;
-}
-
 static void
 print_cell(json_t *figures, int column)
 {
@@ -180,25 +133,13 @@ print_workers(json_t *workers)
 int
 command_workers(struct cli *cli, int argc, char **argv)
 {
-	struct slipring_result result;
-	char *text = stats_text(cli, "workers", &result), *at = text, *name, *value;
-	json_t *workers;
+	enum slipring_status status;
+	json_t *workers = stats_workers(cli, &status);
 
 	(void)argc;
 	(void)argv;
-	if (!text)
-		return cli_fail_status(cli, result.status);
-	workers = json_array();
-	while (next_line(&at, &name, &value)) {
-		const char *figure;
-		unsigned worker;
-
-		if (!split_worker(name, &worker, &figure))
-			continue;
-		while (json_array_size(workers) <= worker)
-			json_array_append_new(workers, json_object());
-		json_set_figure(json_array_get(workers, worker), figure, value);
-	}
+	if (!workers)
+		return cli_fail_status(cli, status);
 	if (cli->json)
 		return json_print(workers);
 	print_workers(workers);
@@ -245,20 +186,21 @@ text_of(json_t *object, const char *name)
 int
 command_sockets(struct cli *cli, int argc, char **argv)
 {
-	struct slipring_result result;
-	char *text = stats_text(cli, "sockets", &result), *at = text, *name, *value;
-	json_t *sockets = json_array(), *object;
+	enum slipring_status status;
+	json_t *lines = stats_object(cli, "sockets", &status), *sockets = json_array(), *object;
+	const char *name;
 	size_t index;
 
 	(void)argc;
 	(void)argv;
-	while (text && next_line(&at, &name, &value))
-		add_socket(sockets, name, value);
-	if (!text && result.status == SLIPRING_NOT_FOUND)
-		result.status = sockets_of_topology(cli, sockets);
-	if (result.status != SLIPRING_OK) {
+	json_object_foreach(lines, name, object)
+		add_socket(sockets, name, json_string_value(object));
+	json_decref(lines);
+	if (!lines && status == SLIPRING_NOT_FOUND)
+		status = sockets_of_topology(cli, sockets);
+	if (status != SLIPRING_OK) {
 		json_decref(sockets);
-		return cli_fail_status(cli, result.status);
+		return cli_fail_status(cli, status);
 	}
 	if (cli->json)
 		return json_print(sockets);

@@ -7,12 +7,7 @@
 
 #include "cli.h"
 
-static const struct {
-	char letter;
-	const char *name;
-	const char *argument; /* NULL: takes none */
-	const char *text;
-} specs[] = {
+static const struct option_spec specs[] = {
 	{ 'H', "host", "HOST[:PORT]", "node to talk to; default $SLIPRING_HOST, else n1" },
 	{ 'p', "port", "PORT", "its UDP port; default 7411" },
 	{ 't', "timeout", "TIME", "give up after this long without an answer; default 2s" },
@@ -38,6 +33,10 @@ static const struct {
 	{ 'P', "pcap", "FILE", "write request frames for packet generators instead of measuring" },
 	{ 'N', "frames", "N", "frames in the pcap; default 10000" },
 	{ 'S', "seed", "N", "of keys and times; default 1" },
+	{ 'f', "from", "LINE", "begin with this line of the file; what came before is skipped" },
+	{ 'w', "window", "N", "operations in flight, 1 to 4096; default 256" },
+	{ 'i', "interval", "TIME", "time between two looks, 100ms to 1h; default 1s" },
+	{ 'O', "once", NULL, "look once and end" },
 };
 
 enum { SPEC_COUNT = sizeof specs / sizeof specs[0], UNKNOWN = -1 };
@@ -63,6 +62,14 @@ options_help(const char *letters)
 		    specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
 		printf("  %-26s %s\n", left, specs[i].text);
 	}
+}
+
+void
+options_each(const char *letters, void (*each)(const struct option_spec *spec))
+{
+	for (int i = 0; i < SPEC_COUNT; i++)
+		if (strchr(letters, specs[i].letter))
+			each(&specs[i]);
 }
 
 static bool
@@ -158,6 +165,18 @@ take_bench(struct cli *cli, int letter, const char *text)
 }
 
 static bool
+take_many(struct cli *cli, int letter, const char *text)
+{
+	switch (letter) {
+	case 'f': return take_number(cli, "from", text, 1, UINT64_MAX, &cli->from);
+	case 'w': return take_u32(cli, "window", text, 1, SLIPRING_WINDOW_MAX, &cli->window);
+	case 'i': return take_time(cli, "interval", text, 100, 3600000, &cli->interval_ms);
+	case 'O': return cli->once = true;
+	default: return take_bench(cli, letter, text);
+	}
+}
+
+static bool
 take(struct cli *cli, int letter, const char *text)
 {
 	uint32_t port;
@@ -176,7 +195,7 @@ take(struct cli *cli, int letter, const char *text)
 	case 'h': return cli->help = true;
 	case 'x': return cli->hex = true;
 	case 'r': return cli->raw = true;
-	default: return take_bench(cli, letter, text);
+	default: return take_many(cli, letter, text);
 	}
 }
 

@@ -1,0 +1,169 @@
+/* slipring top: looks at a node again and again, and keeps the terminal as it was found. */
+#include "top.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/now.h"
+
+enum { INTERVAL_MS = 1000 };
+
+struct screen {
+	bool on;            /* redraw in place */
+	bool keys;          /* standard input is a terminal in our mode */
+	struct termios was;
+};
+
+static uint64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * MS_PER_SEC + (uint64_t)t.tv_nsec / NS_PER_MS;
+}
+
+/* Only so that a wait ends and the next drawing asks for the new size. */
+static void
+on_resize(int number)
+{
+	(void)number;
+}
+
+/* The other screen, no cursor, keys at once and unseen. Ctrl-Z is off: it would leave the terminal so. */
+static void
+screen_open(struct screen *screen)
+{
+	struct sigaction action;
+	struct termios mode;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = on_resize;
+	sigaction(SIGWINCH, &action, NULL);
+	screen->on = true;
+	screen->keys = tcgetattr(STDIN_FILENO, &screen->was) == 0;
+	if (screen->keys) {
+		mode = screen->was;
+		mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+		mode.c_cc[VSUSP] = _POSIX_VDISABLE;
+		tcsetattr(STDIN_FILENO, TCSANOW, &mode);
+	}
+	fputs("\033[?1049h\033[?25l", stdout);
+}
+
+static void
+screen_close(struct screen *screen)
+{
+	if (!screen->on)
+		return;
+	fputs("\033[?25h\033[?1049l", stdout);
+	fflush(stdout);
+	if (screen->keys)
+		tcsetattr(STDIN_FILENO, TCSANOW, &screen->was);
+}
+
+/* Waits for the next look. False: the user wants to end. *resized: draw again at once. */
+static bool
+wait_until(const struct screen *screen, uint64_t until_ms, bool *resized)
+{
+	struct pollfd key = { screen->keys ? STDIN_FILENO : -1, POLLIN, 0 };
+	char byte = 0;
+
+	*resized = false;
+	for (uint64_t now = now_ms(); now < until_ms && !interrupted(); now = now_ms()) {
+		int ready = poll(&key, 1, (int)(until_ms - now));
+
+		if (ready < 0 && errno == EINTR && !interrupted()) {
+			*resized = screen->on;
+			return true;
+		}
+		if (ready > 0 && (read(STDIN_FILENO, &byte, 1) != 1 || byte == 'q' || byte == 'Q'))
+			return false;
+	}
+	return !interrupted();
+}
+
+static void
+show(const struct cli *cli, const struct screen *screen, const json_t *figures, const char *why)
+{
+	struct winsize size = { 0 };
+	char where[300];
+
+	if (cli->json) {
+		json_dumpf(figures, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+		putchar('\n');
+	}
+	snprintf(where, sizeof where, "%s:%u", cli->host, cli->port ? cli->port : SLIPRING_PORT);
+	if (!cli->json && !screen->on) {
+		top_draw(stdout, where, figures, 0, 0);
+	} else if (screen->on) {
+		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
+			size = (struct winsize){ .ws_col = 80, .ws_row = 24 };
+		fputs("\033[H", stdout);
+		if (figures)
+			top_draw(stdout, where, figures, size.ws_col, size.ws_row);
+		if (why[0])
+			printf("%s\033[7m%.*s\033[0m\033[K", figures ? "\033[H" : "", size.ws_col, why);
+		fputs("\033[J", stdout);
+	}
+	fflush(stdout);
+}
+
+/* A node that does not answer is said on the screen and looked at again; elsewhere it is the end. */
+static int
+watch(struct cli *cli, const struct screen *screen)
+{
+	uint32_t interval_ms = cli->interval_ms ? cli->interval_ms : INTERVAL_MS;
+	struct look before = look_take(cli), now = { .node = NULL };
+	uint64_t next_ms = now_ms() + interval_ms;
+	json_t *figures = NULL, *fresh;
+	enum slipring_status status = before.status;
+	bool resized;
+
+	while ((status == SLIPRING_OK || screen->on) && !ferror(stdout) && wait_until(screen, next_ms, &resized)) {
+		if (!resized) {
+			now = look_take(cli);
+			status = now.status;
+			next_ms = now_ms() + interval_ms;
+			fresh = top_figures(&before, &now);
+			if (fresh) {
+				json_decref(figures);
+				figures = fresh;
+			}
+			look_free(&before);
+			before = now;
+			if (status != SLIPRING_OK && !screen->on)
+				break;
+		}
+		if (figures || screen->on)
+			show(cli, screen, figures, before.why);
+		if (cli->once && !resized)
+			break;
+	}
+	json_decref(figures);
+	look_free(&before);
+	return status == SLIPRING_OK || screen->on ? EXIT_OK : cli_fail_status(cli, status);
+}
+
+int
+command_top(struct cli *cli, int argc, char **argv)
+{
+	struct screen screen = { .on = false };
+	int code;
+
+	(void)argc;
+	(void)argv;
+	interrupt_catch();
+	if (!cli->json && !cli->once && isatty(STDOUT_FILENO))
+		screen_open(&screen);
+	code = watch(cli, &screen);
+	screen_close(&screen);
+	return code;
+}

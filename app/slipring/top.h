@@ -1,0 +1,27 @@
+/* top.h - two looks at a node's statistics, and what they mean. */
+#ifndef SLIPRING_TOP_H
+#define SLIPRING_TOP_H
+
+#include <stdio.h>
+
+#include "cli.h"
+
+/* One look: the node's counters and each worker's. */
+struct look {
+	json_t *node;    /* object; NULL: no answer, and `why` says why */
+	json_t *workers; /* array of objects */
+	uint64_t taken_ns;
+	enum slipring_status status;
+	char why[256];
+};
+
+struct look look_take(struct cli *cli);
+void look_free(struct look *look);
+
+/* What happened from one look to the next, as --json prints it. NULL without two answers. */
+json_t *top_figures(const struct look *before, const struct look *now);
+
+/* Draws figures as text for people, each line at most `columns` wide, at most `rows` lines; 0: any number. */
+void top_draw(FILE *to, const char *where, const json_t *figures, unsigned columns, unsigned rows);
+
+#endif
