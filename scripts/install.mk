@@ -28,9 +28,14 @@ $(BUILD)/man/slipring.yaml.5: $(BUILD)/slipringd
 	$(Q)mkdir -p $(@D)
 	$(Q)$< --dump-config-scd | scdoc >$@
 
+# The shells learn the commands and options from the program itself.
+$(BUILD)/completion.%: $(BUILD)/slipring
+	$(call say,GEN,$@)
+	$(Q)$< completion $* >$@
+
 man: $(MAN)
 
-install: all client man ## install programs, library, man pages, profiles and the systemd unit
+install: all client man $(BUILD)/completion.bash $(BUILD)/completion.zsh ## install programs, library, man pages, profiles and the systemd unit
 	$(Q)install -D -m 755 $(BUILD)/slipringd $(DESTDIR)$(PREFIX)/sbin/slipringd
 	$(Q)install -D -m 755 $(BUILD)/slipring $(DESTDIR)$(PREFIX)/bin/slipring
 	$(Q)install -D -m 644 $(LIBCLIENT) $(DESTDIR)$(PREFIX)/lib/libslipring.a
@@ -38,6 +43,8 @@ install: all client man ## install programs, library, man pages, profiles and th
 	$(Q)ln -sf libslipring.so.0 $(DESTDIR)$(PREFIX)/lib/libslipring.so
 	$(Q)install -D -m 644 lib/client/slipring.h $(DESTDIR)$(PREFIX)/include/slipring.h
 	$(Q)install -D -m 644 $(BUILD)/slipring.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/slipring.pc
+	$(Q)install -D -m 644 $(BUILD)/completion.bash $(SHARE)/bash-completion/completions/slipring
+	$(Q)install -D -m 644 $(BUILD)/completion.zsh $(SHARE)/zsh/site-functions/_slipring
 	$(Q)install -d $(DESTDIR)$(PYTHONDIR)/slipring
 	$(Q)install -m 644 $(filter-out %/__pycache__,$(PYTHON_PACKAGE)) $(DESTDIR)$(PYTHONDIR)/slipring
 	$(Q)for page in $(MAN); do install -D -m 644 $$page $(SHARE)/man/man$${page##*.}/$${page##*/} || exit; done
@@ -55,6 +62,7 @@ uninstall: ## remove what install put there, but not the configuration
 	  $(addprefix $(DESTDIR)$(PREFIX)/lib/,libslipring.a libslipring.so.0 libslipring.so pkgconfig/slipring.pc) \
 	  $(DESTDIR)$(PREFIX)/include/slipring.h $(DESTDIR)$(UNITDIR)/slipring.service
 	$(Q)for page in $(notdir $(MAN)); do rm -f $(SHARE)/man/man$${page##*.}/$$page; done
+	$(Q)rm -f $(SHARE)/bash-completion/completions/slipring $(SHARE)/zsh/site-functions/_slipring
 	$(Q)rm -rf $(SHARE)/slipring $(DESTDIR)$(PYTHONDIR)/slipring
 	$(Q)[ -n "$(DESTDIR)" ] || ldconfig
 

@@ -122,7 +122,8 @@ watch(struct cli *cli, const struct screen *screen)
 {
 	uint32_t interval_ms = cli->interval_ms ? cli->interval_ms : INTERVAL_MS;
 	struct look before = look_take(cli), now = { .node = NULL };
-	uint64_t next_ms = now_ms() + interval_ms;
+	/* Nobody wants to look at nothing: the first figures come soon, however long the interval. */
+	uint64_t next_ms = now_ms() + (screen->on && interval_ms > INTERVAL_MS ? INTERVAL_MS : interval_ms);
 	json_t *figures = NULL, *fresh;
 	enum slipring_status status = before.status;
 	bool resized;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "io/io.h"
 #include "slipringd/value.h"
 
 void
@@ -16,6 +17,7 @@ facts_worker(const struct node_config *config, const struct port_info *port, uin
 	/* A vdev has one queue of its own; the interface's is what an operator knows. */
 	facts->queue = io_queue_of(&config->io, worker);
 	facts->numa = port->numa_node;
+	facts->cycles_hz = io_cycles_hz();
 	if (config->io.float_lcores)
 		snprintf(facts->cpus, sizeof facts->cpus, "0-%ld", sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	else
@@ -75,7 +77,8 @@ facts_print_worker(const struct facts_worker *facts, uint32_t worker, char *text
 	    facts->lcore, worker, facts->cpus, worker, facts->numa, worker, facts->port);
 	print(text, size, at, "worker%u_queue %u\nworker%u_interface %s\nworker%u_device %s\nworker%u_driver %s\n", worker,
 	    facts->queue, worker, facts->interface, worker, facts->device, worker, facts->driver);
-	print(text, size, at, "worker%u_mac %s\n", worker, facts->mac);
+	print(text, size, at, "worker%u_mac %s\nworker%u_cycles_hz %llu\n", worker, facts->mac, worker,
+	    (unsigned long long)facts->cycles_hz);
 }
 
 void

@@ -21,6 +21,7 @@ enum {
 struct facts_worker {
 	uint32_t lcore, port, queue; /* queue of its interface */
 	int numa;                    /* -1 unknown */
+	uint64_t cycles_hz;          /* of busy_cycles */
 	char cpus[32];               /* it may run on: "1", or "0-3" when lcores float */
 	char device[64], driver[32], interface[64], mac[20];
 };

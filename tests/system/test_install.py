@@ -27,6 +27,7 @@ def test_what_is_installed_is_removed_again_but_for_the_configuration(tmp_path):
                    "usr/local/lib/libslipring.so.0", "usr/local/lib/pkgconfig/slipring.pc",
                    "usr/local/share/man/man8/slipringd.8", "usr/local/share/man/man5/slipring.yaml.5",
                    "usr/local/share/slipring/drivers-config/af_xdp.yaml", "etc/systemd/system/slipring.service",
+                   "usr/local/share/bash-completion/completions/slipring", "usr/local/share/zsh/site-functions/_slipring",
                    "etc/slipring/slipring.yaml"):
         assert wanted in there
     unit = (stage / "etc/systemd/system/slipring.service").read_text()

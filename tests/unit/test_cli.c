@@ -251,8 +251,8 @@ an_answer_lost_for_good_is_exit_5(void **state)
 static void
 help_explains_every_command(void **state)
 {
-	static const char *const names[] = { "get", "set", "del", "incr", "decr", "touch", "meta", "mget", "stats", "ping",
-		"workers", "sockets", "bench", "help" };
+	static const char *const names[] = { "get", "set", "del", "incr", "decr", "touch", "meta", "mget", "import",
+		"export", "top", "stats", "ping", "workers", "sockets", "bench", "completion", "help" };
 
 	(void)state;
 	assert_int_equal(shell("slipring --help"), 0);
