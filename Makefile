@@ -110,9 +110,14 @@ differential: $(DIFFERENTIAL) ## replies compared with memcached's, byte for byt
 python: $(BUILD)/slipring $(CLIENT_SO) $(LOOPBACK_NODE) ## the Python package, and the command line on terminals and files
 	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/python
 
-asan: ## unit and DPDK tests under address and undefined-behaviour sanitizers
+python-cli: $(BUILD)/slipring $(LOOPBACK_NODE)
+	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/python -k test_cli
+
+asan: ## unit, DPDK and command line tests under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory FLAVOUR=asan unit
 	@$(MAKE) --no-print-directory FLAVOUR=asan dpdk
+	@$(MAKE) --no-print-directory FLAVOUR=release build/release/libslipring.so.0
+	@SLIPRING_LIBRARY=build/release/libslipring.so.0 $(MAKE) --no-print-directory FLAVOUR=asan python-cli
 
 race: ## workers on threads of their own, and unit tests, under the thread sanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=tsan race-run
@@ -181,5 +186,5 @@ bench-programs: all $(BENCHES)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run stop check test unit dpdk python differential asan race race-run fuzz fuzz-run system pure roles cover \
+.PHONY: help all run stop check test unit dpdk python python-cli differential asan race race-run fuzz fuzz-run system pure roles cover \
   profile drills drills-pci soak soak-slice fmt clean

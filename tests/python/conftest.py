@@ -8,7 +8,8 @@ import pytest
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("SLIPRING_BUILD") or "build/release")
-os.environ["SLIPRING_LIBRARY"] = os.path.join(BUILD, "libslipring.so.0")
+# A sanitizer's library cannot be loaded into this Python: then another build's is named.
+os.environ.setdefault("SLIPRING_LIBRARY", os.path.join(BUILD, "libslipring.so.0"))
 sys.path.insert(0, os.path.join(ROOT, "lib/client/python"))
 
 
