@@ -16,7 +16,7 @@ LIBIO := $(BUILD)/libio.a
 LIBCONTROL := $(BUILD)/libcontrol.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests and fuzzers link them.
-PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body api_metrics api_process facts nic preflight
+PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body api_cache api_metrics api_process facts nic preflight
 LIBPLAIN := $(BUILD)/libplain.a
 $(LIBPLAIN): $(call obj,$(PLAIN:%=app/slipringd/%.c))
 

@@ -8,6 +8,7 @@
 #include "control/listen.h"
 #include "control/openapi.h"
 #include "slipringd/api_body.h"
+#include "slipringd/api_cache.h"
 #include "slipringd/api_metrics.h"
 #include "slipringd/log.h"
 #include "slipringd/usocket.h"
@@ -17,6 +18,7 @@ enum { OK = 200, BAD_REQUEST = 400, NOT_FOUND = 404, UNAVAILABLE = 503 };
 struct api {
 	struct api_config config;
 	struct http *http;
+	struct cache *cache;
 	/* on the server's thread */
 	struct api_sample older, newer; /* at least a second apart: a ratio needs some time to be one */
 };
@@ -175,6 +177,36 @@ get_openapi(void *context, const struct http_request *request, struct http_reply
 	reply->json = openapi_document(SLIPRING_VERSION);
 }
 
+static void
+get_cache(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cache_get(((struct api *)context)->cache, request, reply);
+}
+
+static void
+put_cache(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cache_put(((struct api *)context)->cache, request, reply);
+}
+
+static void
+delete_cache(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cache_delete(((struct api *)context)->cache, request, reply);
+}
+
+static void
+post_batch(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cache_batch(((struct api *)context)->cache, request, reply);
+}
+
+static void
+post_clear(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cache_clear(((struct api *)context)->cache, request, reply);
+}
+
 static const http_handler handlers[ROUTE_COUNT] = {
 	[ROUTE_HEALTHZ] = get_health,
 	[ROUTE_READYZ] = get_ready,
@@ -189,6 +221,13 @@ static const http_handler handlers[ROUTE_COUNT] = {
 	[ROUTE_ME] = get_me,
 	[ROUTE_ME_CAN] = get_me_can,
 	[ROUTE_OPENAPI] = get_openapi,
+	[ROUTE_CACHE_GET] = get_cache,
+	[ROUTE_CACHE_PUT] = put_cache,
+	[ROUTE_CACHE_DELETE] = delete_cache,
+	[ROUTE_BATCH_GET] = post_batch,
+	[ROUTE_BATCH_PUT] = post_batch,
+	[ROUTE_BATCH_DELETE] = post_batch,
+	[ROUTE_CLEAR] = post_clear,
 };
 
 enum status
@@ -249,8 +288,12 @@ api_start(const struct api_config *config, struct error *error)
 	api->config = *config;
 	api_sample_take(&api->older, config->node);
 	api->newer = api->older;
-	if (start(api, error) == STATUS_OK)
+	api->cache = cache_start(config->node, error);
+	if (api->cache && start(api, error) == STATUS_OK)
 		return api;
+	if (api->cache)
+		cache_stop(api->cache);
+	cache_free(api->cache);
 	free(api);
 	return NULL;
 }
@@ -260,7 +303,9 @@ api_stop(struct api *api)
 {
 	if (!api)
 		return;
+	cache_stop(api->cache); /* whoever waits for it is answered; later comers are refused */
 	http_stop(api->http);
+	cache_free(api->cache);
 	unlink(api->config.config->control_socket);
 	free(api);
 }

@@ -13,6 +13,7 @@ struct node {
 	struct store *store;
 	struct port *ports[WORKER_MAX];
 	struct worker *workers[WORKER_MAX];
+	struct local *local;
 	uint32_t launched;
 	bool io_started, reclaim_started;
 	struct counters counters[WORKER_MAX];
@@ -119,8 +120,10 @@ launch_workers(struct node *node, struct error *error)
 	for (uint32_t i = 0; i < count; i++)
 		if (create_worker(node, i, error) != STATUS_OK)
 			return error->status;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		worker_connect(node->workers[i], node->workers, count);
+		worker_connect_local(node->workers[i], local_mailbox(node->local));
+	}
 	for (; node->launched < count; node->launched++)
 		if (io_launch(node->launched, worker_main, node->workers[node->launched]) != STATUS_OK)
 			return error_set(error, STATUS_UNAVAILABLE, "lcore of worker %u is busy",
@@ -144,6 +147,9 @@ start(struct node *node, struct error *error)
 	if (open_ports(node, error) != STATUS_OK)
 		return error->status;
 	compose_facts(node);
+	node->local = local_create(error);
+	if (!node->local)
+		return error->status;
 	return launch_workers(node, error);
 }
 
@@ -183,6 +189,7 @@ void
 node_stop(struct node *node)
 {
 	stop_workers(node);
+	local_destroy(node->local);
 	for (uint32_t i = WORKER_MAX; i-- > 0;) /* a shared device is closed by its first port, last */
 		if (node->ports[i])
 			port_close(node->ports[i]);
@@ -219,4 +226,17 @@ struct store *
 node_store(const struct node *node)
 {
 	return node->store;
+}
+
+struct local *
+node_local(const struct node *node)
+{
+	return node->local;
+}
+
+void
+node_mail(const struct node *node, uint32_t worker, struct deferred *slot)
+{
+	CHECK(worker < node->config.io.worker_count && slot->home == DEFERRED_HOME_LOCAL);
+	CHECK(mailbox_send(node->workers[worker]->mailbox, slot));
 }

@@ -10,6 +10,7 @@
 
 #include "io/io.h"
 #include "serve/serve.h"
+#include "slipringd/local.h"
 #include "slipringd/worker.h"
 #include "store/store.h"
 
@@ -38,5 +39,9 @@ const struct node_config *node_config(const struct node *node); /* as it came to
 const struct counters *node_counters(const struct node *node, uint32_t worker);
 void node_port_info(const struct node *node, uint32_t worker, struct port_info *info);
 struct store *node_store(const struct node *node);
+/* The slots by which the process itself asks its workers; valid until node_stop. */
+struct local *node_local(const struct node *node);
+/* Mails a slot that local_take gave to a worker. Any thread. */
+void node_mail(const struct node *node, uint32_t worker, struct deferred *slot);
 
 #endif

@@ -200,6 +200,12 @@ worker_connect(struct worker *w, struct worker *const *workers, uint32_t count)
 }
 
 void
+worker_connect_local(struct worker *w, struct mailbox *local)
+{
+	w->mailboxes[DEFERRED_HOME_LOCAL] = local;
+}
+
+void
 worker_destroy(struct worker *w)
 {
 	give_burst(&w->burst);

@@ -36,7 +36,7 @@ struct worker {
 	struct worker_config config;
 	struct port *port;
 	struct mailbox *mailbox;
-	struct mailbox *mailboxes[WORKER_MAX]; /* of every worker, this one's too */
+	struct mailbox *mailboxes[WORKER_MAX + 1]; /* of every worker, this one's too; then the process's own (local.h) */
 	struct serve *serve;
 	/* owner lcore */
 	uint32_t idle_rounds;
@@ -53,6 +53,8 @@ struct worker *worker_create(const struct worker_config *config, struct port *po
     struct counters *counters, struct error *error) MUST_USE ON_MAIN;
 /* Tells a worker where to mail; before worker_main starts on any. */
 void worker_connect(struct worker *worker, struct worker *const *workers, uint32_t count);
+/* Where slots of DEFERRED_HOME_LOCAL go home; before worker_main starts. */
+void worker_connect_local(struct worker *worker, struct mailbox *local);
 void worker_destroy(struct worker *worker) ON_MAIN;
 int worker_main(void *worker); /* returns 0 after worker_stop */
 void worker_stop(struct worker *worker);

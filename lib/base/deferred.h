@@ -34,16 +34,24 @@
  */
 enum { DEFERRED_REPLY_MAX = 16384 };
 
+/*
+ * Home of a slot that no worker took but the process itself, for the control plane:
+ * what answers its frame stays in `reply`, each frame behind its length in two bytes,
+ * and the slot goes home to a mailbox that is no worker's. Frames that find no room
+ * are left out; a slot that comes home without a reply was not executed.
+ */
+enum { DEFERRED_HOME_LOCAL = WORKER_MAX };
+
 struct deferred {
 	struct deferred *next_free; /* home's free list */
 	uint64_t ops;               /* bit i: run operation i of the frame (native) */
 	uint32_t generation;        /* counts uses of the slot */
 	uint16_t payload_len;
-	uint16_t reply_len; /* memcached: bytes of `reply` composed so far */
+	uint16_t reply_len; /* memcached and local: bytes of `reply` composed so far */
 	uint8_t first_op;   /* memcached: operations before this one are answered in `reply` */
 	uint8_t reply_state;/* memcached's composer: what became of the reply so far; 0 in a fresh slot */
 	uint8_t service;    /* enum service */
-	uint8_t home;       /* worker that owns the slot */
+	uint8_t home;       /* worker that owns the slot, or DEFERRED_HOME_LOCAL */
 	bool done;          /* set by the other worker before mailing it home */
 	bool proven;        /* the home worker has checked cookie, tag and source */
 	struct endpoint peer;

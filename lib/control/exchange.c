@@ -1,19 +1,35 @@
 /* One request from its header to its reply. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "control/percent.h"
 #include "control/server.h"
 
 /* What a request has brought so far. */
 struct exchange {
-	struct http_request request;
+	struct http_request request; /* first: http_later finds the exchange by it */
+	struct http_reply reply;
+	struct http *http;
+	bool later;
 	char *body; /* room for the route's limit and a NUL */
 	bool too_large;
 };
 
 static const struct verdict fine;
+
+/* To a HEAD nothing is sent, so nothing is asked for. */
+static ssize_t
+no_body(void *context, uint64_t at, char *out, size_t size)
+{
+	(void)context;
+	(void)at;
+	(void)out;
+	(void)size;
+	return MHD_CONTENT_READER_END_WITH_ERROR;
+}
 
 static struct MHD_Response *
 make_response(struct http_reply *reply)
@@ -28,6 +44,8 @@ make_response(struct http_reply *reply)
 		reply->text_len = strlen(reply->text);
 		reply->text[reply->text_len++] = '\n'; /* in the NUL's place: the length is given */
 	}
+	if (reply->length_only)
+		return MHD_create_response_from_callback(reply->text_len, 1, no_body, NULL, NULL);
 	if (!reply->text)
 		return NULL;
 	response = MHD_create_response_from_buffer(reply->text_len, reply->text, MHD_RESPMEM_MUST_FREE);
@@ -48,6 +66,8 @@ answer(struct http *http, struct MHD_Connection *connection, struct http_reply *
 		MHD_add_response_header(response, "Content-Type", reply->type);
 		MHD_add_response_header(response, "Cache-Control", "no-store");
 		MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+		for (uint32_t i = 0; i < reply->header_count; i++)
+			MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value);
 		if (*allow)
 			MHD_add_response_header(response, "Allow", allow);
 		if (reply->status == MHD_HTTP_UNAUTHORIZED)
@@ -65,6 +85,43 @@ http_refuse(struct http_reply *reply, unsigned status, const char *code, const c
 {
 	reply->status = status;
 	reply->json = json_pack("{s:s, s:s}", "code", code, "error", text);
+}
+
+const char *
+http_header(const struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+void
+http_reply_header(struct http_reply *reply, const char *name, const char *format, ...)
+{
+	va_list arguments;
+
+	CHECK(reply->header_count < HTTP_HEADERS_MAX);
+	reply->headers[reply->header_count].name = name;
+	va_start(arguments, format);
+	vsnprintf(reply->headers[reply->header_count++].value, sizeof reply->headers[0].value, format, arguments);
+	va_end(arguments);
+}
+
+void
+http_later(const struct http_request *request)
+{
+	struct exchange *exchange = (struct exchange *)(uintptr_t)request;
+
+	exchange->later = true;
+	MHD_suspend_connection(request->connection);
+}
+
+/* libmicrohttpd then calls exchange_on_request once more. Its own wake-up does not reach our poll(2). */
+void
+http_ready(const struct http_request *request)
+{
+	struct http *http = ((const struct exchange *)request)->http; /* gone once it is resumed */
+
+	MHD_resume_connection(request->connection);
+	server_wake(http);
 }
 
 static enum MHD_Result
@@ -127,6 +184,7 @@ begin(struct http *http, struct MHD_Connection *connection, const char *url, con
 	char allow[64] = "";
 
 	request->connection = connection;
+	request->head = strcmp(method, "HEAD") == 0;
 	request->route = route_find(method, url, &request->tail);
 	if (!verdict.status)
 		verdict = check_route(request->route);
@@ -158,13 +216,14 @@ finish(struct http *http, struct MHD_Connection *connection, struct exchange *ex
 {
 	static const struct verdict too_large = { MHD_HTTP_CONTENT_TOO_LARGE, "too_large",
 		"the body is longer than this path takes" };
-	struct http_reply reply = { .status = MHD_HTTP_OK };
-
 	if (exchange->too_large)
 		return refuse(http, connection, &too_large, "");
+	if (exchange->later)
+		return answer(http, connection, &exchange->reply, "");
 	exchange->request.body = exchange->body;
-	http->config.handlers[exchange->request.route](http->config.context, &exchange->request, &reply);
-	return answer(http, connection, &reply, "");
+	exchange->reply.status = MHD_HTTP_OK;
+	http->config.handlers[exchange->request.route](http->config.context, &exchange->request, &exchange->reply);
+	return exchange->later ? MHD_YES : answer(http, connection, &exchange->reply, "");
 }
 
 enum MHD_Result
@@ -176,6 +235,8 @@ exchange_on_request(void *context, struct MHD_Connection *connection, const char
 	(void)version;
 	if (!exchange) {
 		*state = exchange = calloc(1, sizeof *exchange);
+		if (exchange)
+			exchange->http = context;
 		return exchange ? begin(context, connection, url, method, exchange) : MHD_NO;
 	}
 	if (*data_len) {

@@ -22,6 +22,12 @@ server_now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+void
+server_wake(struct http *http)
+{
+	eventfd_write(http->wake, 1);
+}
+
 const struct http_figures *
 http_figures(const struct http *http)
 {
@@ -105,13 +111,15 @@ static void *
 serve(void *argument)
 {
 	struct http *http = argument;
+	eventfd_t woken;
 	struct pollfd fds[3] = { { http->wake, POLLIN, 0 }, { -1, POLLIN, 0 }, { -1, POLLIN, 0 } };
 
 	for (int i = 0; i < 2; i++)
 		if (http->daemons[i])
 			fds[i + 1].fd = MHD_get_daemon_info(http->daemons[i], MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 	while (!atomic_load_explicit(&http->stop, memory_order_relaxed)) {
-		poll(fds, 3, patience(http));
+		if (poll(fds, 3, patience(http)) > 0 && fds[0].revents)
+			eventfd_read(http->wake, &woken);
 		for (int i = 0; i < 2; i++)
 			if (http->daemons[i])
 				MHD_run(http->daemons[i]);
@@ -132,7 +140,7 @@ leave_escaped(void *context, struct MHD_Connection *connection, char *text)
 static struct MHD_Daemon *
 listen_unix(struct http *http)
 {
-	return MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, exchange_on_request, http,
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, exchange_on_request, http,
 	    MHD_OPTION_LISTEN_SOCKET, http->config.unix_fd, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, http,
 	    MHD_OPTION_NOTIFY_CONNECTION, on_unix, http, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_UNIX_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
@@ -152,7 +160,7 @@ listen_tcp(struct http *http)
 		{ security->client_ca ? MHD_OPTION_ARRAY : MHD_OPTION_END, 0, trust }, { MHD_OPTION_END, 0, NULL } };
 	struct MHD_OptionItem none[] = { { MHD_OPTION_END, 0, NULL } };
 
-	return MHD_start_daemon(MHD_USE_EPOLL | (security->cert ? MHD_USE_TLS : 0), 0, NULL, NULL,
+	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (security->cert ? MHD_USE_TLS : 0), 0, NULL, NULL,
 	    exchange_on_request, http, MHD_OPTION_LISTEN_SOCKET, http->config.tcp_fd, MHD_OPTION_NOTIFY_COMPLETED,
 	    exchange_on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_tcp, http, MHD_OPTION_UNESCAPE_CALLBACK,
 	    leave_escaped, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_TCP_MAX,
@@ -164,7 +172,7 @@ listen_tcp(struct http *http)
 static enum status
 start(struct http *http, struct error *error)
 {
-	http->wake = eventfd(0, EFD_CLOEXEC);
+	http->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	http->daemons[0] = listen_unix(http);
 	if (http->config.tcp_fd >= 0 && http->daemons[0])
 		http->daemons[1] = listen_tcp(http);
@@ -189,14 +197,11 @@ close_listener(struct MHD_Daemon *daemon, int fd)
 void
 http_stop(struct http *http)
 {
-	uint64_t one = 1;
-
 	if (!http)
 		return;
 	if (http->running) {
 		atomic_store_explicit(&http->stop, true, memory_order_relaxed);
-		ssize_t written = write(http->wake, &one, sizeof one);
-		(void)written; /* the thread looks once a second anyway */
+		server_wake(http);
 		pthread_join(http->thread, NULL);
 	}
 	close_listener(http->daemons[1], http->config.tcp_fd);

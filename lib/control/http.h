@@ -6,7 +6,7 @@
  *   Before a handler runs, the request has a known route, a Host that is ours, a
  *   caller whose scope suffices, and its whole body.
  * How: one thread owns every connection: it polls both listeners (epoll, kernel
- *   networking) and runs handlers, so these may not wait. TCP has connections of
+ *   networking) and runs handlers, so these may not wait but by http_later. TCP has connections of
  *   its own, so that a flood there cannot shut out the UNIX socket.
  * Errors any route may answer, as {"code": ..., "error": ...}: 400 bad_host,
  *   bad_request; 401 unauthenticated, bad_token, no_certificate; 403 forbidden; 404
@@ -51,8 +51,11 @@ struct http_request {
 	struct identity who;
 	const char *body;    /* NUL-ended behind its body_len bytes */
 	size_t body_len;
+	bool head;           /* HEAD: nobody will see the body */
 	struct MHD_Connection *connection;
 };
+
+enum { HTTP_HEADERS_MAX = 4 };
 
 /* Either json or text; both are the server's from then on. */
 struct http_reply {
@@ -61,11 +64,29 @@ struct http_reply {
 	char *text;      /* of malloc */
 	size_t text_len;
 	const char *type; /* of text */
+	bool length_only; /* to a HEAD: text_len is told, and there is no text */
+	uint32_t header_count;
+	struct {
+		const char *name;
+		char value[48];
+	} headers[HTTP_HEADERS_MAX];
 };
 
 /* A query parameter, decoded; NULL when it is missing, has NULs or does not fit. */
 const char *http_query(const struct http_request *request, const char *name, char *text, size_t size);
 void http_refuse(struct http_reply *reply, unsigned status, const char *code, const char *text);
+
+/* A header field as it came, or NULL. */
+const char *http_header(const struct http_request *request, const char *name);
+void http_reply_header(struct http_reply *reply, const char *name, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * For handlers that must wait: after http_later, request and reply stay until some thread
+ * has filled the reply and called http_ready, which must come before http_stop.
+ */
+void http_later(const struct http_request *request);
+void http_ready(const struct http_request *request);
 
 typedef void (*http_handler)(void *context, const struct http_request *request, struct http_reply *reply);
 

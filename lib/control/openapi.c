@@ -35,8 +35,11 @@ members(enum route_id route)
 	for (uint32_t i = 0; i < field_count; i++) {
 		if (fields[i].route != route)
 			continue;
-		json_t *schema = json_pack("{s:s, s:s}", "type", fields[i].type, "description", fields[i].text);
+		int len = (int)strcspn(fields[i].type, "?");
+		json_t *schema = json_pack("{s:s%, s:s}", "type", fields[i].type, (size_t)len, "description", fields[i].text);
 
+		if (fields[i].type[len])
+			json_object_set_new(schema, "nullable", json_true());
 		if (strcmp(fields[i].type, "array") == 0)
 			json_object_set_new(schema, "items", json_object());
 		json_object_set_new(properties, fields[i].name, schema);
@@ -53,6 +56,9 @@ success_response(enum route_id id)
 
 	if (route->reply == REPLY_TEXT)
 		content = json_pack("{s:{s:{s:s}}}", "text/plain", "schema", "type", "string");
+	else if (route->reply == REPLY_BYTES)
+		content = json_pack("{s:{s:{s:s, s:s}}, s:{s:o}}", "application/octet-stream", "schema", "type", "string", "format",
+		    "binary", "application/json", "schema", members(id));
 	else if (route->reply == REPLY_LIST)
 		content = json_pack("{s:{s:{s:s, s:o}}}", "application/json", "schema", "type", "array", "items", members(id));
 	else
@@ -72,7 +78,7 @@ responses(enum route_id id)
 			json_object_set_new(object, common[i].status, error_response(common[i].text));
 	for (const char *at = route->statuses; *at; at += strspn(at, " ")) {
 		char status[4] = { at[0], at[1], at[2] };
-		bool own = strcmp(status, "200") == 0 || strcmp(status, "503") == 0;
+		bool own = strcmp(status, "200") == 0 || (strcmp(status, "503") == 0 && route->scope == SCOPE_NONE);
 
 		json_object_set_new(object, status, own ? success_response(id) : error_response("see code and error"));
 		at += 3;
@@ -104,7 +110,8 @@ operation(enum route_id id)
 		json_object_set_new(object, "security", json_array());
 	if (route->body_max)
 		json_object_set_new(object, "requestBody", json_pack("{s:b, s:{s:{s:{s:s, s:i}}}}", "required", 1, "content",
-		    "text/plain", "schema", "type", "string", "maxLength", (int)route->body_max));
+		    strcmp(route->method, "POST") == 0 ? "application/json" : "*/*", "schema", "type",
+		    strcmp(route->method, "POST") == 0 ? "object" : "string", "maxLength", (int)route->body_max));
 	return object;
 }
 
@@ -152,8 +159,9 @@ print_route(enum route_id id, FILE *out)
 	bool headed = false;
 
 	fprintf(out, "\n## %s %s\n\n%s\n\nScope: %s. Answers %s", route->method, route->path, route->text,
-	    scope_name(route->scope), route->reply == REPLY_TEXT ? "text" : route->reply == REPLY_LIST ?
-	    "a JSON list of objects" : "a JSON object");
+	    scope_name(route->scope), route->reply == REPLY_TEXT ? "text" :
+	    route->reply == REPLY_BYTES ? "bytes, or a JSON object" :
+	    route->reply == REPLY_LIST ? "a JSON list of objects" : "a JSON object");
 	if (route->body_max)
 		fprintf(out, "; takes a body of at most %u bytes", route->body_max);
 	fprintf(out, ". Status: %s.\n", route->statuses);
@@ -168,8 +176,10 @@ print_route(enum route_id id, FILE *out)
 	for (uint32_t i = 0; i < field_count; i++) {
 		if (fields[i].route != id)
 			continue;
-		fprintf(out, "%s| `%s` | %s | %s |\n", headed ? "" : "\n| member | type | meaning |\n|---|---|---|\n",
-		    fields[i].name, fields[i].type, fields[i].text);
+		int len = (int)strcspn(fields[i].type, "?");
+
+		fprintf(out, "%s| `%s` | %.*s%s | %s |\n", headed ? "" : "\n| member | type | meaning |\n|---|---|---|\n",
+		    fields[i].name, len, fields[i].type, fields[i].type[len] ? " or null" : "", fields[i].text);
 		headed = true;
 	}
 }

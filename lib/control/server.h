@@ -39,6 +39,7 @@ struct verdict {
 };
 
 uint64_t server_now_ms(void);
+void server_wake(struct http *http); /* any thread */
 
 /* exchange.c: libmicrohttpd's callback for each piece of a request, and for its end. */
 enum MHD_Result exchange_on_request(void *context, struct MHD_Connection *connection, const char *url,

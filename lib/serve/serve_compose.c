@@ -1,3 +1,6 @@
+#include <string.h>
+
+#include "base/bytes.h"
 #include "proto/memcached.h"
 #include "proto/native.h"
 #include "serve/state.h"
@@ -61,13 +64,34 @@ settle_slot(struct serve *serve, struct burst *burst, const struct frame *frame)
 		outbox_add(&burst->outbox, slot, slot->home);
 }
 
+/* A local slot brings its answers home in itself; none goes to the network. */
+static void
+keep_replies(struct deferred *slot, const struct reply *replies, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		uint16_t len = replies[i].payload_len;
+
+		replies[i].pkt->disposition = PKT_DONE;
+		if (slot->reply_len + sizeof len + len > sizeof slot->reply)
+			continue;
+		store_le16(slot->reply + slot->reply_len, len);
+		memcpy(slot->reply + slot->reply_len + sizeof len, replies[i].pkt->data + PKT_UDP_PAYLOAD_OFFSET, len);
+		slot->reply_len += (uint16_t)(sizeof len + len);
+	}
+}
+
 void
 serve_compose(struct serve *serve, struct burst *burst)
 {
 	for (uint32_t i = 0; i < burst->frame_count; i++) {
 		struct frame *frame = &burst->frames[i];
 		uint32_t n = compose(serve, burst, frame);
+		struct deferred *slot = frame->datagram->deferred;
 
+		if (slot && slot->home == DEFERRED_HOME_LOCAL) {
+			keep_replies(slot, burst->replies + burst->reply_count, n);
+			n = 0;
+		}
 		settle_packet(frame->datagram->pkt, burst->replies + burst->reply_count, n);
 		burst->reply_count += n;
 		settle_slot(serve, burst, frame);

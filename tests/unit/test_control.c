@@ -3,6 +3,7 @@
  * and that document, OpenAPI and replies are one table.
  */
 #include "api_rig.h"
+#include "control/base64.h"
 
 /* --- who may -------------------------------------------------------------------------- */
 
@@ -306,6 +307,9 @@ replies_are_what_openapi_says(void **state)
 	assert_int_equal(ask("GET", "/openapi.json", "", &document), 200);
 	for (int i = 0; i < ROUTE_COUNT; i++) {
 		bool get = strcmp(routes[i].method, "GET") == 0;
+
+		if (strncmp(routes[i].path, "/v1/cache", 9) == 0)
+			continue; /* they have a test of their own */
 		json_t *schema = at(document, (const char *const []){ "paths", routes[i].path, get ? "get" : "put", "responses",
 		    "200", "content", "application/json", "schema", NULL });
 		char url[128];
@@ -373,6 +377,77 @@ the_configuration_is_told_without_secrets(void **state)
 	json_decref(body);
 }
 
+/* --- the cache over HTTP, short of the cache -------------------------------------------------- */
+
+static void
+the_caches_statuses_have_their_http_statuses(void **state)
+{
+	static const struct {
+		int status, http;
+		const char *code;
+	} known[] = { { OP_STATUS_NOT_FOUND, 404, "not_found" }, { OP_STATUS_EXISTS, 412, "exists" },
+		{ OP_STATUS_NOT_STORED, 412, "not_stored" }, { OP_STATUS_TOO_LARGE, 413, "too_large" },
+		{ OP_STATUS_BAD_KEY, 400, "bad_key" }, { OP_STATUS_OUT_OF_MEMORY, 507, "out_of_memory" },
+		{ OP_STATUS_BUSY, 503, "busy" }, { OP_STATUS_CHANGED, 503, "changed" }, { CACHE_TIMEOUT, 504, "timeout" },
+		{ OP_STATUS_WRONG_SLOT, 500, "wrong_slot" } };
+	static const char *const methods[] = { "GET", "PUT", "DELETE" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		for (size_t m = 0; m < sizeof methods / sizeof *methods; m++) {
+			cache_answer = (struct cache_op){ .status = known[i].status };
+			expect_tcp(methods[m], "/v1/cache/k", BEARER("boss-token"), known[i].http, known[i].code);
+		}
+	cache_full = true;
+	expect_tcp("GET", "/v1/cache/k", BEARER("boss-token"), 503, "busy");
+	cache_full = false;
+	cache_answer = (struct cache_op){ .status = OP_STATUS_OK };
+	expect_tcp("POST", "/v1/cache/clear", BEARER("write-token"), 403, "forbidden");
+	expect_tcp("POST", "/v1/cache/clear", BEARER("boss-token"), 200, "");
+	assert_int_equal(cache_asked.op, OP_FLUSH);
+}
+
+static void
+headers_become_conditions_and_items_headers(void **state)
+{
+	(void)state;
+	cache_answer = (struct cache_op){ .status = OP_STATUS_OK, .version = UINT64_MAX, .ttl_ms = 7, .total_len = 5 };
+	expect_tcp("GET", "/v1/cache/k", BEARER("read-token"), 200, "");
+	assert_non_null(strstr(answer, "ETag: \"18446744073709551615\"\r\n"));
+	assert_non_null(strstr(answer, "Slipring-TTL-Ms: 7\r\n"));
+	assert_string_equal(body_of_answer(), "value");
+	expect_tcp("HEAD", "/v1/cache/k", BEARER("read-token"), 200, "");
+	assert_int_equal(cache_asked.op, OP_META);
+	assert_non_null(strstr(answer, "Content-Length: 5\r\n"));
+	expect_tcp("PUT", "/v1/cache/k", BEARER("read-token"), 403, "forbidden");
+	expect_tcp("PUT", "/v1/cache/k", BEARER("write-token") "If-Match: \"12\"\r\nSlipring-Flags: 9\r\n", 200, "");
+	assert_true(cache_asked.flags == REQUEST_CAS && cache_asked.version == 12 && cache_asked.client_flags == 9);
+	expect_tcp("PUT", "/v1/cache/k", BEARER("write-token") "If-None-Match: *\r\nSlipring-TTL-Ms: 3\r\n", 200, "");
+	assert_true(cache_asked.flags == REQUEST_ADD && cache_asked.ttl_ms == 3);
+	expect_tcp("PUT", "/v1/cache/k", BEARER("write-token") "If-Match: \"18446744073709551616\"\r\n", 400, "bad_request");
+	expect_tcp("DELETE", "/v1/cache/k", BEARER("write-token") "If-None-Match: *\r\n", 400, "bad_request");
+}
+
+static void
+base64_is_canonical_or_refused(void **state)
+{
+	static const char *const bad[] = { "A", "AA", "AA=", "A===", "AB==", "AAB=", "AA=A", "A=AA", "AA==AAAA", "A-AA", "AA\nA" };
+	uint8_t bytes[256], out[256];
+	char text[BASE64_LEN(256) + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i * 37);
+	for (size_t len = 0; len < sizeof bytes; len++) {
+		base64_encode(bytes, len, text);
+		assert_int_equal(base64_decode(text, BASE64_LEN(len), out), len);
+		assert_memory_equal(out, bytes, len);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		if (base64_decode(bad[i], strlen(bad[i]), out) != BASE64_BAD)
+			fail_msg("%s was taken", bad[i]);
+}
+
 static void
 percent_encoding_is_undone_or_refused(void **state)
 {
@@ -405,6 +480,9 @@ main(void)
 		cmocka_unit_test(replies_are_what_openapi_says),
 		cmocka_unit_test(every_route_asks_for_its_scope),
 		cmocka_unit_test(the_configuration_is_told_without_secrets),
+		cmocka_unit_test(the_caches_statuses_have_their_http_statuses),
+		cmocka_unit_test(headers_become_conditions_and_items_headers),
+		cmocka_unit_test(base64_is_canonical_or_refused),
 		cmocka_unit_test(percent_encoding_is_undone_or_refused),
 	};
 
