@@ -1,6 +1,8 @@
 #include "transfer.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,11 +20,13 @@ lines_open(struct cli *cli, struct lines *lines, const char *name)
 	bool standard = strcmp(name, "-") == 0;
 	struct stat facts;
 
-	*lines = (struct lines){ .name = standard ? "standard input" : name, .file = standard ? stdin : fopen(name, "rb") };
-	if (!lines->file)
+	*lines = (struct lines){ .name = standard ? "standard input" : name, .cache = cli->cache,
+		.fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC) };
+	if (lines->fd < 0)
 		return cli_fail(cli, EXIT_USAGE, "%s: %s", name, strerror(errno)) == EXIT_OK;
-	if (fstat(fileno(lines->file), &facts) == 0 && S_ISREG(facts.st_mode))
+	if (fstat(lines->fd, &facts) == 0 && S_ISREG(facts.st_mode))
 		lines->size = (uint64_t)facts.st_size;
+	lines->input = cli_alloc(cli, INPUT_SIZE);
 	lines->text = cli_alloc(cli, LINE_SIZE_MAX + 1);
 	return true;
 }
@@ -30,33 +34,67 @@ lines_open(struct cli *cli, struct lines *lines, const char *name)
 void
 lines_close(struct lines *lines)
 {
-	if (lines->file != stdin)
-		fclose(lines->file);
+	if (lines->fd != STDIN_FILENO)
+		close(lines->fd);
+}
+
+/*
+ * Reads on. What has been submitted would lie unsent while a pipe keeps us waiting, so
+ * it ends first. 0 at the end, and when a signal ends the wait; -1: errno says why.
+ */
+static ssize_t
+refill(struct lines *lines)
+{
+	struct pollfd input = { lines->fd, POLLIN, 0 };
+	ssize_t count;
+
+	if (poll(&input, 1, 0) == 0)
+		slipring_flush(lines->cache);
+	do
+		count = interrupted() ? 0 : read(lines->fd, lines->input, INPUT_SIZE);
+	while (count < 0 && errno == EINTR);
+	lines->begin = 0;
+	lines->end = count > 0 ? (size_t)count : 0;
+	return count;
+}
+
+/* The rest of the input up to a newline joins the line. LINE_END: there was no newline. */
+static enum line
+join(struct lines *lines, char problem[PROBLEM_SIZE])
+{
+	const char *from = lines->input + lines->begin, *newline = memchr(from, '\n', lines->end - lines->begin);
+	size_t count = newline ? (size_t)(newline - from) : lines->end - lines->begin;
+
+	if (count > LINE_SIZE_MAX - lines->len) {
+		snprintf(problem, PROBLEM_SIZE, "a line over %d bytes", LINE_SIZE_MAX);
+		return LINE_BAD;
+	}
+	memcpy(lines->text + lines->len, from, count);
+	lines->len += count;
+	lines->begin += count + (newline != NULL);
+	lines->at += count + (newline != NULL);
+	lines->text[lines->len] = '\0';
+	return newline ? LINE_READ : LINE_END;
 }
 
 enum line
 lines_next(struct lines *lines, char problem[PROBLEM_SIZE])
 {
-	int byte;
+	enum line line;
+	ssize_t count;
 
 	lines->len = 0;
 	lines->number++;
-	while ((byte = getc_unlocked(lines->file)) != EOF && byte != '\n') {
-		if (lines->len == LINE_SIZE_MAX) {
-			snprintf(problem, PROBLEM_SIZE, "a line over %d bytes", LINE_SIZE_MAX);
+	while ((line = join(lines, problem)) == LINE_END) {
+		count = refill(lines);
+		if (count < 0) {
+			snprintf(problem, PROBLEM_SIZE, "%s", strerror(errno));
 			return LINE_BAD;
 		}
-		lines->text[lines->len++] = (char)byte;
+		if (count == 0)
+			return interrupted() || lines->len == 0 ? LINE_END : LINE_READ;
 	}
-	lines->text[lines->len] = '\0';
-	lines->at += lines->len + 1;
-	if (interrupted())
-		return LINE_END;
-	if (ferror(lines->file)) {
-		snprintf(problem, PROBLEM_SIZE, "%s", strerror(errno));
-		return LINE_BAD;
-	}
-	return byte == EOF && lines->len == 0 ? LINE_END : LINE_READ;
+	return interrupted() ? LINE_END : line;
 }
 
 static uint64_t

@@ -15,6 +15,7 @@
 #include "cli.h"
 
 enum {
+	INPUT_SIZE = 1 << 16,
 	LINE_SIZE_MAX = 8 << 20, /* a value of 1 MiB takes at most 6 MiB, when each byte is written \u00xx */
 	PROBLEM_SIZE = 200,
 };
@@ -22,7 +23,10 @@ enum {
 /* A file read line by line. */
 struct lines {
 	const char *name; /* for people */
-	FILE *file;
+	int fd;
+	struct slipring *cache; /* has its operations ended before we wait for input, however long */
+	char *input;      /* bytes read ahead: begin..end-1 */
+	size_t begin, end;
 	char *text;       /* the line last read, without its newline; NUL-terminated */
 	size_t len;
 	uint64_t number;  /* of that line, from 1 */
@@ -34,7 +38,7 @@ enum line { LINE_READ, LINE_END, LINE_BAD };
 /* Opens a file, or standard input for "-". False after complaining. */
 bool lines_open(struct cli *cli, struct lines *lines, const char *name);
 void lines_close(struct lines *lines);
-/* The next line; LINE_BAD tells the problem. An interrupted read is the end. */
+/* The next line; LINE_BAD tells the problem. An interrupted wait is the end. */
 enum line lines_next(struct lines *lines, char problem[PROBLEM_SIZE]);
 
 struct record {

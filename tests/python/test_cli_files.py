@@ -136,7 +136,8 @@ def test_it_goes_on_where_a_node_was_lost(start, tmp_path):
     node = start("--workers", 2)
     count = 60000
     (tmp_path / "in").write_text("".join(record(b"k%d" % i, b"v" * 300) for i in range(1, count + 1)))
-    process = subprocess.Popen([PROGRAM, "-H", f"127.0.0.1:{node.port}", "-t", "500ms", "-j", "import", tmp_path / "in"],
+    process = subprocess.Popen([PROGRAM, "-H", f"127.0.0.1:{node.port}", "-t", "500ms", "-j", "import", "--window", "8",
+                                tmp_path / "in"],
                                stdout=subprocess.PIPE, text=True)
     with slipring.Cache("127.0.0.1", node.port, timeout=30) as cache:
         while cache.stats("store")["items"] < 500:
@@ -155,11 +156,13 @@ def test_it_goes_on_where_a_node_was_lost(start, tmp_path):
 
 
 def test_ctrl_c_tells_where_to_go_on(node, cache):
+    cache.run([slipring.Operation(slipring.Op.DELETE, f"int:{i}") for i in range(10)])
     process = subprocess.Popen([PROGRAM, "-H", f"127.0.0.1:{node.port}", "import", "-"], stdin=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     process.stdin.write("".join(record(b"int:%d" % i, b"v") for i in range(10)))
     process.stdin.flush()
-    time.sleep(0.3)
+    while len(cache.mget([f"int:{i}" for i in range(10)])) < 10:  # a pipe that pauses holds nothing back
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     err = process.communicate(timeout=10)[1]
     assert process.returncode == 130
