@@ -57,6 +57,7 @@ struct rig {
 	struct now now;
 	struct rig_reply replies[RIG_REPLIES];
 	uint32_t reply_count;
+	uint32_t locals_home; /* slots of DEFERRED_HOME_LOCAL that came back */
 	/* the client */
 	struct endpoint peer;
 	struct native_header header;
@@ -164,6 +165,10 @@ rig_collect(struct rig_worker *w, uint32_t worker)
 	for (uint32_t i = 0; i < w->burst.datagram_count; i++)
 		assert_int_not_equal(w->burst.datagrams[i].pkt->disposition, PKT_PENDING);
 	for (uint32_t i = 0; i < w->burst.outbox.count; i++) {
+		if (w->burst.outbox.mails[i].to == DEFERRED_HOME_LOCAL) {
+			rig.locals_home++;
+			continue;
+		}
 		struct rig_worker *to = rig.workers[w->burst.outbox.mails[i].to];
 
 		assert_true(to != w && to->inbox_count < RIG_MAIL);

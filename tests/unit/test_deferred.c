@@ -283,6 +283,78 @@ the_topology_names_the_workers_ports(void **state)
 	assert_int_equal(topology_port(&node, 5), 7411 + 5 % 3);
 }
 
+/* The client's frame, mailed to a worker in a slot that is no worker's. */
+static struct deferred *
+mail_local(uint32_t worker)
+{
+	static struct deferred slot;
+
+	native_header_compose(&rig.header, rig.frame);
+	slot = (struct deferred){ .ops = UINT64_MAX, .service = SERVICE_NATIVE, .home = DEFERRED_HOME_LOCAL, .proven = true,
+		.payload_len = rig_frame_len() };
+	memcpy(slot.payload, rig.frame, slot.payload_len);
+	rig.workers[worker]->inbox[rig.workers[worker]->inbox_count++] = &slot;
+	rig.locals_home = 0;
+	rig_settle();
+	assert_int_equal(rig.locals_home, 1);
+	assert_true(slot.done);
+	return &slot;
+}
+
+/* Frames and results in a slot that came home; each is whole, or the test fails. */
+static uint32_t
+count_results(const struct deferred *slot, uint32_t *results)
+{
+	struct reader all = reader_of(slot->reply, slot->reply_len);
+	uint32_t frames = 0;
+
+	for (*results = 0; reader_left(&all) > 0; frames++) {
+		uint16_t len = reader_le16(&all);
+		struct view frame = reader_view(&all, len);
+		struct native_header header;
+		struct native_result result;
+
+		assert_false(all.failed);
+		assert_true(native_header_parse(frame, &header));
+		struct reader in = reader_of(frame.data + NATIVE_HEADER_LEN, frame.len - NATIVE_HEADER_LEN);
+		while (native_result_parse(&in, &result)) {
+			assert_int_equal(result.status, OP_STATUS_OK);
+			++*results;
+		}
+		assert_false(in.failed);
+	}
+	return frames;
+}
+
+static void
+a_local_slot_brings_its_answers_home_and_none_to_the_network(void **state)
+{
+	static char value[1301];
+	const char *key = rig_key_of(1, 0);
+	uint32_t results;
+
+	(void)state;
+	memset(value, 'x', 1300);
+	rig_frame();
+	rig_add(rig_set(key, value));
+	assert_int_equal(count_results(mail_local(1), &results), 1); /* no cookie was asked for */
+	assert_int_equal(results, 1);
+	rig_next_frame();
+	rig_frame();
+	for (int i = 0; i < 5; i++)
+		rig_add(rig_request(OP_GET, key));
+	assert_int_equal(count_results(mail_local(1), &results), 5); /* a frame each */
+	assert_int_equal(results, 5);
+	rig_frame();
+	for (int i = 0; i < 30; i++)
+		rig_add(rig_request(OP_GET, key));
+	count_results(mail_local(1), &results);
+	assert_int_equal(results, DEFERRED_REPLY_MAX / (2 + NATIVE_HEADER_LEN + NATIVE_RESPONSE_OP_LEN + 8 + 1300));
+	assert_int_equal(rig.reply_count, 0);
+	for (uint32_t w = 0; w < 3; w++)
+		assert_int_equal(rig.workers[w]->inbox_count, 0);
+}
+
 int
 main(void)
 {
@@ -299,6 +371,7 @@ main(void)
 		THREE(memcached_numbers_keep_their_width),
 		THREE(statistics_beyond_a_bursts_room_are_busy),
 		THREE(the_topology_names_the_workers_ports),
+		THREE(a_local_slot_brings_its_answers_home_and_none_to_the_network),
 	};
 
 	return cmocka_run_group_tests_name("deferred", tests, NULL, NULL);
