@@ -10,7 +10,10 @@
 #include "ring/slot.h"
 #include "seal/seal.h"
 
-enum { STEP_MS = 100 };
+enum {
+	STEP_MS = 100,  /* between looks at the clock while an answer is awaited */
+	IDLE_MS = 1000, /* mail wakes the thread anyway */
+};
 
 struct cache {
 	/* set once */
@@ -474,7 +477,7 @@ serve(void *argument)
 		else if (stop)
 			return NULL;
 		else if (drain(&none) == 0)
-			io_wait(NULL, local_mailbox(cache->local), STEP_MS);
+			io_wait(NULL, local_mailbox(cache->local), IDLE_MS);
 	}
 }
 
