@@ -16,6 +16,7 @@
 enum { INTERVAL_MS = 1000 };
 
 struct screen {
+	sigset_t waiting;   /* signals blocked while we wait; elsewhere ours are, so that none is missed */
 	bool on;            /* redraw in place */
 	bool keys;          /* standard input is a terminal in our mode */
 	struct termios was;
@@ -37,6 +38,19 @@ on_resize(int number)
 	(void)number;
 }
 
+/* From here on signals come while we wait, and only then: one that came between a look and a wait would be lost. */
+static void
+hold_signals(struct screen *screen)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGWINCH };
+	sigset_t ours;
+
+	sigemptyset(&ours);
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		sigaddset(&ours, numbers[i]);
+	sigprocmask(SIG_BLOCK, &ours, &screen->waiting);
+}
+
 /* The other screen, no cursor, keys at once and unseen. Ctrl-Z is off: it would leave the terminal so. */
 static void
 screen_open(struct screen *screen)
@@ -56,6 +70,7 @@ screen_open(struct screen *screen)
 		tcsetattr(STDIN_FILENO, TCSANOW, &mode);
 	}
 	fputs("\033[?1049h\033[?25l", stdout);
+	fflush(stdout);
 }
 
 static void
@@ -78,7 +93,9 @@ wait_until(const struct screen *screen, uint64_t until_ms, bool *resized)
 
 	*resized = false;
 	for (uint64_t now = now_ms(); now < until_ms && !interrupted(); now = now_ms()) {
-		int ready = poll(&key, 1, (int)(until_ms - now));
+		const struct timespec wait = { (time_t)((until_ms - now) / MS_PER_SEC),
+			(long)((until_ms - now) % MS_PER_SEC * NS_PER_MS) };
+		int ready = ppoll(&key, 1, &wait, &screen->waiting);
 
 		if (ready < 0 && errno == EINTR && !interrupted()) {
 			*resized = screen->on;
@@ -162,6 +179,7 @@ command_top(struct cli *cli, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	interrupt_catch();
+	hold_signals(&screen);
 	if (!cli->json && !cli->once && isatty(STDOUT_FILENO))
 		screen_open(&screen);
 	code = watch(cli, &screen);
