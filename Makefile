@@ -49,7 +49,6 @@ LDFLAGS := $(SAN)
 include scripts/build.mk
 include scripts/client.mk
 include scripts/install.mk
-include scripts/sim.mk
 
 .DEFAULT_GOAL := help
 
@@ -81,6 +80,7 @@ stop: ## end what `make run` started
 # --- tests --------------------------------------------------------------------------
 
 SUITES := all check dpdk python differential asan race system soak-slice drills-pci
+include scripts/sim.mk
 CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 

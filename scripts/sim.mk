@@ -11,3 +11,24 @@ $(BUILD)/obj-sim/%.o: %.c
 $(SIM): $(SIM_OBJ) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+
+SEED ?= $(shell date +%s)
+N ?= 1000
+SUITES += sim-test
+
+sim: $(SIM) ## one simulated cluster run, told step by step: SEED=
+	@$(SIM) seed $(SEED) -v
+
+sim-many: $(SIM) ## N (1000) simulated runs, each with faults of its own, from SEED on
+	@$(SIM) many $(SEED) $(N)
+
+sim-mutants: $(SIM) ## every deliberate protocol bug must be found by the simulator
+	@$(SIM) mutants 1 150
+
+sim-promises: $(SIM) ## detection times, restarts, 24 simulated hours at 20 % loss
+	@$(SIM) promises $(SEED) long
+
+sim-test: $(SIM) ## what `make test` runs of the simulator: new seeds, under a minute
+	@scripts/run-sim $(SIM) $(SEED)
+
+.PHONY: sim sim-many sim-mutants sim-promises sim-test

@@ -103,34 +103,62 @@ majority(const struct authority *authority)
 	return MUTATED(&authority->config, HALF_IS_MAJORITY) ? (count + 1) / 2 : count / 2 + 1;
 }
 
-/* So many voters live a new life that those who remember are no majority any more. */
+/* Remembers what it voted, as far as we know: in the same life, and not Dead for long. */
+static bool
+unbroken(const struct authority *authority, const struct members *members, uint16_t position, uint64_t now_ns)
+{
+	const struct authority_table *table = &authority->committed;
+	const struct member *member = members_find(members, table->ring.members[position].id);
+
+	return !member || (member->record.boot == table->boots[position] && (member->record.state < PEER_DEAD ||
+	    now_ns < member->since_ns + authority->config.dead_delay_ns));
+}
+
+/* So many voters live a new life, or none, that those who remember are no majority any more. */
 static bool
 recovering(const struct authority *authority, const struct members *members)
 {
 	const struct authority_table *table = &authority->committed;
-	uint32_t unbroken = 0, count = 0;
+	uint32_t left = 0, count = 0;
 
 	if (table->ring.epoch == 0)
 		return true;
 	for (uint16_t i = 0; i < table->ring.count; i++) {
-		const struct member *member = votes_in(table, i) ? members_find(members, table->ring.members[i].id) : NULL;
-
 		count += votes_in(table, i);
-		unbroken += votes_in(table, i) && (!member || member->record.boot == table->boots[i]);
+		left += votes_in(table, i) && unbroken(authority, members, i, authority->now_ns);
 	}
-	return unbroken < count / 2 + 1;
+	return left < count / 2 + 1;
 }
 
+/* The number that a recovery decides. */
+static uint64_t
+recovery_epoch(const struct authority *authority)
+{
+	uint64_t base = authority->committed.ring.epoch;
+
+	if (base == 0 && authority->floor == 0)
+		return 1; /* the first of all */
+	return (base > authority->floor ? base : authority->floor) + AUTHORITY_RECOVERY_SKIP;
+}
+
+/* The number to decide next. Once a vote was given on a recovery there is no way back below it. */
 static uint64_t
 next_epoch(const struct authority *authority, const struct members *members)
 {
 	uint64_t base = authority->committed.ring.epoch;
+	uint64_t next = recovering(authority, members) ? recovery_epoch(authority) : base + 1;
 
-	if (base > 0 && !recovering(authority, members))
-		return base + 1;
-	if (base == 0 && authority->floor == 0)
-		return 1;
-	return (base > authority->floor ? base : authority->floor) + AUTHORITY_RECOVERY_SKIP;
+	return authority->instance > next ? authority->instance : next;
+}
+
+/* Whether a number may be decided on this table: the next one, a recovery's, or the one we vote on already. */
+static bool
+epoch_fits(const struct authority *authority, const struct members *members, uint64_t epoch)
+{
+	uint64_t base = authority->committed.ring.epoch;
+
+	return epoch >= authority->instance && (epoch == next_epoch(authority, members) || (base > 0 &&
+	    (epoch == base + 1 || epoch == recovery_epoch(authority))));
 }
 
 /* Position of a life among the voters; RING_NOBODY: it has no vote. */
@@ -152,8 +180,7 @@ voter_position(const struct authority *authority, const struct members *members,
 	position = ring_find_id(&table->ring, id);
 	if (position == RING_NOBODY || !votes_in(table, position))
 		return RING_NOBODY;
-	if (table->boots[position] == boot || recovering(authority, members) ||
-	    MUTATED(&authority->config, FORGETFUL_VOTES))
+	if (table->boots[position] == boot || recovering(authority, members))
 		return position;
 	return RING_NOBODY;
 }
@@ -266,6 +293,14 @@ authority_heard(struct authority *authority, uint64_t now_ns, uint64_t from, uin
 
 /* --- acceptor ------------------------------------------------------------------------ */
 
+static void
+instance_set(struct authority *authority, uint64_t epoch)
+{
+	authority->instance = epoch;
+	authority->promised = authority->accepted_ballot = (struct authority_ballot){ 0 };
+	authority->accepted.ring.epoch = 0;
+}
+
 /* What this node answers to a PREPARE or ACCEPT; kind 0: nothing. */
 static struct peer_ballot
 acceptor_answer(struct authority *authority, const struct members *members, uint64_t now_ns, uint64_t from,
@@ -281,13 +316,12 @@ acceptor_answer(struct authority *authority, const struct members *members, uint
 		return (struct peer_ballot){ 0 };
 	if (recovering(authority, members) && now_ns < authority->start_ns + config->found_delay_ns)
 		return (struct peer_ballot){ 0 };
-	if (asked->epoch != next_epoch(authority, members) || asked->epoch < authority->instance)
-		return asked->floor < authority->floor ? answer : (struct peer_ballot){ 0 };
-	if (asked->epoch > authority->instance) {
-		authority->instance = asked->epoch;
-		authority->promised = authority->accepted_ballot = (struct authority_ballot){ 0 };
-		authority->accepted.ring.epoch = 0;
+	if (!epoch_fits(authority, members, asked->epoch)) {
+		answer.digest = authority->instance; /* so that the proposer comes up to it */
+		return asked->floor < authority->floor || asked->epoch < authority->instance ? answer : (struct peer_ballot){ 0 };
 	}
+	if (asked->epoch > authority->instance)
+		instance_set(authority, asked->epoch);
 	if (ballot_compare(number, authority->promised) < 0 && !MUTATED(config, PROMISE_FORGOTTEN)) {
 		answer.round = authority->promised.round;
 		return answer;
@@ -413,6 +447,8 @@ proposer_rejected(struct authority *authority, uint64_t now_ns, const struct pee
 		authority->floor = answer->floor;
 	if (answer->round > authority->round_seen)
 		authority->round_seen = answer->round;
+	if (answer->digest > authority->instance)
+		instance_set(authority, answer->digest);
 	proposer_give_up(authority, now_ns);
 }
 
@@ -457,6 +493,7 @@ void
 authority_ballot(struct authority *authority, const struct members *members, uint64_t now_ns, uint64_t from,
     uint64_t boot, const struct peer_ballot *ballot, struct authority_out *out)
 {
+	authority->now_ns = now_ns;
 	if (ballot->kind == PEER_PREPARE || ballot->kind == PEER_ACCEPT) {
 		struct peer_ballot answer = acceptor_answer(authority, members, now_ns, from, ballot, out);
 		struct peer_ballot *sent = answer.kind ? out_add(out, from, AUTHORITY_BALLOT) : NULL;
@@ -475,6 +512,7 @@ authority_part(struct authority *authority, const struct members *members, uint6
 	struct authority_table *coming = &authority->coming;
 	struct peer_voter voter;
 
+	authority->now_ns = now_ns;
 	if (part->count > RING_MEMBERS_MAX || part->epoch <= authority->committed.ring.epoch)
 		if (!MUTATED(&authority->config, EPOCH_GOES_BACK) && part->epoch != authority->committed.ring.epoch)
 			return;
@@ -542,7 +580,7 @@ majority_in_view(const struct authority *authority, const struct members *member
 		known += state >= PEER_ALIVE && state <= PEER_DEAD &&
 		    (state != PEER_DEAD || ring_find_id(&authority->committed.ring, members_at(members, i)->id) != RING_NOBODY);
 	}
-	return seen * 2 > known;
+	return seen * 2 + (MUTATED(&authority->config, HALF_IS_MAJORITY) ? 1 : 0) > known;
 }
 
 /* Whether the table in force should change, has been so for long enough, and it is our turn. */
@@ -577,6 +615,7 @@ proposal_due(struct authority *authority, const struct members *members, uint64_
 void
 authority_tick(struct authority *authority, const struct members *members, uint64_t now_ns, struct authority_out *out)
 {
+	authority->now_ns = now_ns;
 	if (now_ns < authority->next_ns)
 		return;
 	authority->next_ns = now_ns + TICK_NS;

@@ -14,8 +14,8 @@
  *   members is in view and nothing has changed for a moment.
  * Restarts: a voter that restarted has forgotten its promises. It is a new life and
  *   counts again from the next epoch on, which its return brings about. When so many
- *   restarted that the others are no majority, any lives of epoch n's members may
- *   decide, but under a number RECOVERY_SKIP further on, so that an epoch that the
+ *   restarted (or are Dead for dead_delay) that the others are no majority, any lives of
+ *   epoch n's members may decide, still by a majority of them all, but under a number RECOVERY_SKIP further on, so that an epoch that the
  *   forgotten ones may have decided is not given twice.
  * Founding: epoch 0 has no voters; there the configured seeds and the node itself stand
  *   for them, and a majority of that list must be in view. Nodes vote only for lists
@@ -95,6 +95,7 @@ struct authority {
 	uint64_t here[RING_MEMBERS_MAX / 64];
 	uint32_t here_count;
 	uint64_t asked_ns, next_ns;
+	uint64_t now_ns; /* of the call in progress */
 };
 
 enum authority_out_kind {

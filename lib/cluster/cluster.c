@@ -505,6 +505,14 @@ cluster_deadline(const struct cluster *c)
 	return c->left ? UINT64_MAX : c->deadline_ns;
 }
 
+uint64_t
+cluster_epoch_floor(const struct cluster *c)
+{
+	bool voted = c->authority.accepted_ballot.round > 0 && c->authority.instance > c->authority.floor;
+
+	return voted ? c->authority.instance : c->authority.floor;
+}
+
 /* --- looking in ---------------------------------------------------------------------- */
 
 void

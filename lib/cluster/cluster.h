@@ -201,6 +201,12 @@ cluster_topology(const struct cluster *cluster)
 	return &cluster->authority.committed.ring;
 }
 
+/*
+ * What to keep for the next life's epoch_floor: the highest epoch in force or voted on here.
+ * Kept before packets of the step are sent, it makes votes outlive a restart.
+ */
+uint64_t cluster_epoch_floor(const struct cluster *cluster);
+
 void cluster_view(const struct cluster *cluster, struct now now, struct cluster_view *view);
 
 void cluster_check(const struct cluster *cluster);

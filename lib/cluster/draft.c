@@ -140,7 +140,7 @@ draft_send(struct draft *draft)
 	}
 	CHECK(!draft->out.failed);
 	if (draft->member && draft->member->record.state >= PEER_SUSPECTED && draft->member->record.state != PEER_LEFT &&
-	    !draft->accusation_told && !MUTATED(&c->config, STALE_NOT_ANSWERED)) {
+	    !draft->accusation_told) {
 		draft_record(draft, draft->member); /* the accused is the first to be told */
 		draft->member->told_ns = c->now_ns;
 	}

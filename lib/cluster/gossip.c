@@ -21,8 +21,7 @@ gossip_tell(struct cluster *c, struct member *member)
 {
 	struct draft draft;
 
-	if (MUTATED(&c->config, STALE_NOT_ANSWERED) ||
-	    (member->told_ns && c->now_ns < member->told_ns + TELL_MS * NS_PER_MS))
+	if (member->told_ns && c->now_ns < member->told_ns + TELL_MS * NS_PER_MS)
 		return;
 	member->told_ns = c->now_ns;
 	draft_open_member(&draft, c, member);
@@ -68,10 +67,7 @@ gossip_self(struct cluster *c, uint8_t state, uint32_t above)
 		return;
 	}
 	gossip_state(c, c->self, &record);
-	if (MUTATED(&c->config, REFUTE_NOT_SPREAD))
-		c->self->hot = 1, members_cool(&c->members, c->self);
-	else
-		gossip_urgent(c);
+	gossip_urgent(c);
 }
 
 /* Somebody used our id at another address: ask there whether it lives (join_duplicate hears the answer). */
@@ -102,7 +98,7 @@ self_learn(struct arrival *arrival, const struct peer_record *record)
 			c->health++;
 		if (!MUTATED(&c->config, NO_REFUTATION))
 			gossip_self(c, MUTATED(&c->config, OWN_STATE_LOST) ? PEER_ALIVE : c->standing, record->incarnation);
-	} else if (member_compare(record, own) < 0 && !MUTATED(&c->config, STALE_NOT_ANSWERED)) {
+	} else if (member_compare(record, own) < 0) {
 		draft_record(&arrival->answer, c->self);
 	}
 }
@@ -156,8 +152,7 @@ learn_unknown(struct cluster *c, const struct peer_record *record)
 static void
 learn_stale(struct arrival *arrival, struct member *member)
 {
-	if (!MUTATED(&arrival->c->config, STALE_NOT_ANSWERED))
-		draft_record(&arrival->answer, member);
+	draft_record(&arrival->answer, member);
 }
 
 static void

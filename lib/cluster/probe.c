@@ -233,8 +233,6 @@ suspicion_ns(const struct cluster *c, uint32_t confirmations, uint32_t needed)
 {
 	double min = (double)c->config.suspicion_min_ns, max = (double)c->config.suspicion_max_ns, wait = max;
 
-	if (MUTATED(&c->config, NO_CONFIRMATIONS))
-		return c->config.suspicion_min_ns;
 	if (needed > 0)
 		wait = max - (max - min) * log(confirmations + 1.0) / log(needed + 1.0);
 	if (wait < min)
@@ -250,11 +248,13 @@ convict(struct cluster *c, struct member *member)
 
 	if (needed > CONFIRMATIONS_MAX)
 		needed = CONFIRMATIONS_MAX;
+	if (needed >= c->config.watchers_max)
+		needed = c->config.watchers_max - 1u; /* nobody else watches it */
 	for (uint8_t i = 0; i < member->accuser_count; i++)
 		confirmations += member->accusers[i] != c->self->id;
-	if (MUTATED(&c->config, NO_CONFIRMATIONS))
-		needed = 0;
-	else if (!member->doubted || confirmations < needed)
+	if (member->doubted)
+		members_heat(&c->members, member, 2); /* our own accusation is the confirmation that others wait for */
+	if (!member->doubted || confirmations < needed)
 		return;
 	if (c->now_ns < member->since_ns + suspicion_ns(c, confirmations, needed))
 		return;

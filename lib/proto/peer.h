@@ -140,7 +140,7 @@ enum peer_ballot_kind {
 struct peer_ballot {
 	uint64_t base, base_digest;
 	uint64_t epoch;
-	uint64_t digest;            /* ACCEPT, ACCEPTED: of the table voted on */
+	uint64_t digest;            /* ACCEPT, ACCEPTED: of the table voted on; REJECT: number voted on here */
 	uint64_t proposer;          /* the ballot is (round, proposer) */
 	uint64_t accepted_proposer; /* PROMISE: the last ballot accepted, and its table */
 	uint64_t accepted_digest;

@@ -64,7 +64,10 @@ removals_check(struct sim *sim, const struct ring_topology *ring)
 			continue;
 		if (!n->config.dead_node_removal_enabled)
 			sim_fail(sim, "epoch %" PRIu64 " removes n%u though nodes only watch", ring->epoch, node + 1u);
-		if (sim->dead_since[node] == 0 || sim->now_ns < sim->dead_since[node] + delay)
+		if (sim->dead_since[node] && sim->now_ns >= sim->dead_since[node] + delay)
+			continue;
+		/* Decided now, but proposed while it was Dead: after the last epoch, and for long enough. */
+		if (sim->dead_ended[node] < last->first_ns || sim->dead_ended[node] < sim->dead_began[node] + delay)
 			sim_fail(sim, "epoch %" PRIu64 " takes n%u's slots before the delay", ring->epoch, node + 1u);
 	}
 }
@@ -95,8 +98,13 @@ epoch_note(struct sim *sim, const struct ring_topology *ring)
 		sim->epochs = realloc(sim->epochs, sim->epoch_size * sizeof *sim->epochs);
 		CHECK(sim->epochs);
 	}
-	removals_check(sim, ring);
-	leavers_check(sim, ring);
+	/* A jump says that a majority forgot what was: it starts anew from what it sees. */
+	if (epoch_before(sim, ring->epoch) && epoch_before(sim, ring->epoch)->epoch + 1 == ring->epoch) {
+		removals_check(sim, ring);
+		leavers_check(sim, ring);
+	} else {
+		memset(sim->index_owner, 0, sizeof sim->index_owner);
+	}
 	indexes_check(sim, ring);
 	entry = &sim->epochs[sim->epoch_count++];
 	*entry = (struct sim_epoch){ .epoch = ring->epoch, .first_ns = sim->now_ns };
@@ -132,6 +140,10 @@ undisturbed(const struct sim *sim, uint16_t node)
 {
 	const struct sim_node *n = &sim->nodes[node];
 
+	for (uint16_t i = 0; i < sim->node_count; i++)
+		if (sim->cut[node][i] || sim->cut[i][node] || sim->clogged_ns[node][i] + UNDISTURBED_NS > sim->now_ns ||
+		    sim->clogged_ns[i][node] + UNDISTURBED_NS > sim->now_ns)
+			return false;
 	return n->up && !n->paused && !n->leaving && sim->now_ns > n->disturbed_ns + UNDISTURBED_NS &&
 	    sim->now_ns > n->started_ns + UNDISTURBED_NS;
 }
@@ -166,8 +178,11 @@ state_check(struct sim *sim, uint16_t node, const struct cluster_action *action)
 
 			dead |= member && member->record.state == PEER_DEAD;
 		}
-		if (!dead)
+		if (!dead && sim->dead_since[about]) {
+			sim->dead_began[about] = sim->dead_since[about];
+			sim->dead_ended[about] = sim->now_ns;
 			sim->dead_since[about] = 0;
+		}
 	}
 	if (action->state == PEER_LEFT && node == about)
 		sim->nodes[about].removed = true;
@@ -180,6 +195,9 @@ checker_action(struct sim *sim, uint16_t node, const struct cluster_action *acti
 		topology_check(sim, node);
 	else if (action->kind == CLUSTER_NEWS && action->news == CLUSTER_STATE)
 		state_check(sim, node, action);
+	else if (action->kind == CLUSTER_NEWS && (action->news == CLUSTER_DUPLICATE || action->news == CLUSTER_REFUSED) &&
+	    action->id == sim_id(sim, node))
+		sim->duplicates[node] = true;
 	if (sim->verbose && action->kind == CLUSTER_NEWS)
 		printf("%10.3f n%u %s n%u %s -> %s (%u)\n", (double)sim->now_ns / 1e9, node + 1u, cluster_news_name(action->news),
 		    sim_find(sim, action->id) + 1u, member_state_name(action->state_before), member_state_name(action->state),
@@ -205,15 +223,40 @@ checker_packet(struct sim *sim, uint16_t node, const struct sim_packet *packet, 
 	sim->taken[packet->number % TAKEN_SIZE] = key;
 }
 
+/* News about one life of a member only ever gets newer. */
+static void
+order_check(struct sim *sim, uint16_t node)
+{
+	const struct members *members = &sim->nodes[node].cluster.members;
+
+	for (uint16_t i = 0; i < members->count; i++) {
+		const struct member *member = members_at(members, i);
+		uint16_t about = sim_find(sim, member->id);
+		const struct peer_record *record = &member->record;
+
+		if (about == SIM_NODES_MAX)
+			continue;
+		if (sim->seen[node][about].boot == record->boot && (record->incarnation < sim->seen[node][about].incarnation ||
+		    (record->incarnation == sim->seen[node][about].incarnation && record->state < sim->seen[node][about].state)))
+			sim_fail(sim, "n%u went back to older news of n%u", node + 1u, about + 1u);
+		sim->seen[node][about].boot = record->boot;
+		sim->seen[node][about].incarnation = record->incarnation;
+		sim->seen[node][about].state = record->state;
+	}
+}
+
 void
 checker_step(struct sim *sim, uint16_t node)
 {
 	const struct sim_node *n = &sim->nodes[node];
 	const struct cluster *cluster = &n->cluster;
 
-	if (cluster_topology(cluster)->epoch < n->floor && cluster_topology(cluster)->epoch > 0 && sim->now_ns > 0 &&
-	    cluster->authority.floor > cluster_topology(cluster)->epoch && cluster->config.epoch_floor < n->floor)
+	if (cluster_topology(cluster)->epoch < n->epoch)
 		sim_fail(sim, "the epoch of n%u fell to %" PRIu64, node + 1u, cluster_topology(cluster)->epoch);
+	sim->nodes[node].epoch = cluster_topology(cluster)->epoch;
+	if (sim->delivered > (sim->now_ns / NS_PER_SEC + 5) * (sim->node_count * (sim->node_count - 1u) * 100 + 1000))
+		sim_fail(sim, "more packets than anything needs: %" PRIu64, sim->delivered);
+	order_check(sim, node);
 	if (cluster->counters.cut)
 		sim_fail(sim, "a step of n%u had more to say than fits", node + 1u);
 	if (cluster->counters.malformed && sim->network.corrupt == 0)
@@ -267,7 +310,7 @@ checker_disagreement(struct sim *sim)
 		if (cluster->authority.committed.digest != first->authority.committed.digest || cluster->members.digest !=
 		    first->members.digest || cluster_topology(cluster)->epoch == 0)
 			return text;
-		if (ring_find_id(cluster_topology(cluster), sim_id(sim, a)) == RING_NOBODY)
+		if (!sim->nodes[a].leaving && ring_find_id(cluster_topology(cluster), sim_id(sim, a)) == RING_NOBODY)
 			return "a live node is not in the table";
 	}
 	return NULL;

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#include <sys/wait.h>
 
 #include "seal/seal.h"
 #include "cluster/mutation.h"
@@ -20,6 +23,31 @@ seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* What a node believed at the end. */
+static void
+node_print(uint16_t node)
+{
+	const struct sim_node *n = &sim.nodes[node];
+	const struct authority *authority = &n->cluster.authority;
+	const struct ring_topology *ring = &authority->committed.ring;
+
+	printf("n%u %s, floor %" PRIu64, node + 1u, n->up ? n->paused ? "paused" : "up" : "down", n->floor);
+	if (n->up) {
+		printf(", epoch %" PRIu64 " digest %016" PRIx64 ", health %u, votes on %" PRIu64 ", phase %d, voters:", ring->epoch,
+		    authority->committed.digest, n->cluster.health, authority->instance, authority->phase);
+		for (uint16_t i = 0; i < ring->count; i++) {
+			const struct member *member = members_find(&n->cluster.members, ring->members[i].id);
+
+			printf(" n%u:%u%s", sim_find(&sim, ring->members[i].id) + 1u, ring->members[i].state,
+			    member && member->record.boot == authority->committed.boots[i] ? "" : "(former)");
+		}
+	}
+	if (n->up)
+		printf("; differs %.3f changed %.3f retry %.3f now %.3f", (double)authority->differs_ns / 1e9,
+		    (double)authority->changed_ns / 1e9, (double)authority->retry_ns / 1e9, (double)n->cluster.now_ns / 1e9);
+	printf("\n");
+}
+
 static int
 run_one(uint64_t seed, bool verbose)
 {
@@ -27,6 +55,8 @@ run_one(uint64_t seed, bool verbose)
 
 	printf("seed %" PRIu64 ": %s, %u nodes, %.1f simulated s, %" PRIu64 " packets, %zu epochs, trace %016" PRIx64 "\n", seed,
 	    good ? "ok" : sim.failure, sim.node_count, (double)sim.now_ns / 1e9, sim.delivered, sim.epoch_count, sim.trace);
+	for (uint16_t i = 0; verbose && i < sim.node_count; i++)
+		node_print(i);
 	sim_close(&sim);
 	return good ? 0 : 1;
 }
@@ -76,30 +106,54 @@ static const char *const mutation_texts[] = { "none",
 #undef MUTATION
 };
 
-/* Each deliberate bug, until a seed shows it or `tries` have not. */
+/* Looks for one bug with up to `tries` seeds, in a process of its own: a broken CHECK finds it too. */
+static bool
+mutant_found(uint32_t mutation, uint64_t first, uint64_t tries)
+{
+	pid_t child;
+	int status = 0;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		alarm(30); /* one that never ends is found as well */
+		char failure[SIM_TEXT_MAX];
+
+		if (!drills_run(first, mutation, failure, sizeof failure)) {
+			printf("      drill: %s\n", failure);
+			exit(1);
+		}
+		for (uint64_t k = 0; k < tries; k++) {
+			if (!swarm_run(&sim, first + k, mutation, false)) {
+				printf("      seed %" PRIu64 " (try %" PRIu64 "): %s\n", first + k, k + 1, sim.failure);
+				exit(1);
+			}
+			sim_close(&sim);
+		}
+		exit(0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		return false;
+	if (WIFSIGNALED(status))
+		printf("      stopped by signal %d (a CHECK)\n", WTERMSIG(status));
+	return WIFSIGNALED(status) || WEXITSTATUS(status) == 1;
+}
+
+/* Every deliberate bug; fails when fewer than 95 % show. */
 static int
 run_mutants(uint64_t first, uint64_t tries, int only)
 {
 	int found = 0, total = 0;
 
 	for (int m = MUTATION_NONE + 1; m < MUTATION_COUNT; m++) {
-		uint64_t k = 0;
-		bool good = true;
+		bool shown;
 
 		if (only && m != only)
 			continue;
+		shown = mutant_found((uint32_t)m, first, tries);
 		total++;
-		for (; k < tries && good; k++) {
-			good = swarm_run(&sim, first + k, (uint32_t)m, false);
-			if (good)
-				sim_close(&sim);
-		}
-		found += !good;
-		printf("  %s %2d %-72s %s\n", good ? "MISS " : "found", m, mutation_texts[m], good ? "" : sim.failure);
-		if (!good) {
-			printf("           by seed %" PRIu64 " (try %" PRIu64 ")\n", first + k - 1, k);
-			sim_close(&sim);
-		}
+		found += shown;
+		printf("  %s %2d %s\n", shown ? "found" : "MISS ", m, mutation_texts[m]);
 	}
 	printf("%d of %d deliberate bugs found, %.0f %%\n", found, total, 100.0 * found / total);
 	return found * 100 < total * 95;
@@ -123,8 +177,17 @@ main(int argc, char **argv)
 		return run_many(seed, UINT64_MAX, (double)count);
 	if (strcmp(mode, "twice") == 0)
 		return run_twice(seed);
+	if (strcmp(mode, "promises") == 0)
+		return scenarios_run(seed, argc <= 3 || strcmp(argv[3], "long") != 0) > 0;
+	if (strcmp(mode, "drills") == 0) {
+		char failure[SIM_TEXT_MAX];
+		bool good = drills_run(seed, MUTATION_NONE, failure, sizeof failure);
+
+		printf("  %s  drills, seed %" PRIu64 " %s\n", good ? "ok  " : "FAIL", seed, failure);
+		return !good;
+	}
 	if (strcmp(mode, "mutants") == 0)
 		return run_mutants(seed, count, argc > 4 ? atoi(argv[4]) : 0);
-	fprintf(stderr, "sim seed N [-v] | many FIRST COUNT | for FIRST SECONDS | twice N | mutants FIRST TRIES [WHICH]\n");
+	fprintf(stderr, "sim seed N [-v] | many FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | mutants FIRST TRIES [WHICH]\n");
 	return 2;
 }

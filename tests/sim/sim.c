@@ -194,12 +194,20 @@ packet_send(struct sim *sim, uint16_t from, const struct cluster_action *action)
 	packet.to = node_at(sim, &action->to);
 	packet.len = action->len;
 	packet.number = ++sim->packet_number;
+	packet.sent_ns = sim->now_ns;
 	memcpy(packet.bytes, action->packet, action->len);
 	if (packet.to == SIM_NODES_MAX || sim->cut[from][packet.to])
 		return;
 	packet_fly(sim, &packet);
 	if (prng_unit(&sim->prng) < sim->network.duplicate)
 		packet_fly(sim, &packet);
+	if (sim->network.replay > 0 && prng_unit(&sim->prng) < sim->network.replay) {
+		struct sim_packet *old = &sim->captured[prng_below(&sim->prng, 64)];
+
+		if (old->len)
+			packet_fly(sim, old);
+		memcpy(old, &packet, offsetof(struct sim_packet, bytes) + packet.len);
+	}
 }
 
 /* --- nodes ---------------------------------------------------------------------------- */
@@ -228,8 +236,7 @@ step(struct sim *sim, uint16_t node, const struct cluster_event *event)
 	cluster_step(&n->cluster, sim_now(sim, node), event, &sim->actions);
 	sim->steps++;
 	actions_run(sim, node);
-	if (cluster_topology(&n->cluster)->epoch > n->floor)
-		n->floor = cluster_topology(&n->cluster)->epoch;
+	n->floor = cluster_epoch_floor(&n->cluster);
 	checker_step(sim, node);
 	timer_set(sim, node);
 }
@@ -250,7 +257,7 @@ packet_arrive(struct sim *sim, struct sim_packet *packet)
 	struct sim_node *n = &sim->nodes[packet->to];
 	struct cluster_event event = { .kind = CLUSTER_PACKET, .from = sim->nodes[packet->from].config.address,
 		.data = packet->bytes, .len = packet->len };
-	uint64_t refused;
+	uint64_t refused, former;
 
 	if (!n->up || n->cluster.left) {
 		packet_give(sim, packet);
@@ -264,8 +271,12 @@ packet_arrive(struct sim *sim, struct sim_packet *packet)
 	trace_add(sim, packet->bytes, packet->len);
 	sim->delivered++;
 	refused = refused_sum(&n->cluster);
+	former = n->cluster.counters.former_life;
 	step(sim, packet->to, &event);
 	checker_packet(sim, packet->to, packet, refused_sum(&n->cluster) == refused);
+	if (packet->sent_ns < n->started_ns && refused_sum(&n->cluster) == refused && !packet->corrupted &&
+	    n->cluster.counters.former_life == former && n->cluster.counters.malformed == 0)
+		sim_fail(sim, "n%u took a packet that is older than its life", packet->to + 1u);
 	packet_give(sim, packet);
 }
 
@@ -288,12 +299,13 @@ sim_start(struct sim *sim, uint16_t node)
 	n->config.epoch_floor = n->floor;
 	n->started_ns = sim->now_ns;
 	n->mono_base = prng_below(&sim->prng, 1000000 * NS_PER_SEC);
-	n->timer_ns = 0;
+	n->timer_ns = n->epoch = 0;
 	n->leaving = n->removed = false;
 	CHECK(cluster_init(&n->cluster, &n->config, sim_now(sim, node), prng_next(&sim->prng)));
 	n->made = n->up = true;
 	n->paused = false;
 	sim_disturb(sim, node);
+	memset(sim->seen[node], 0, sizeof sim->seen[node]);
 	sim_command(sim, node, CLUSTER_TICK);
 }
 

@@ -18,7 +18,7 @@
 enum { SIM_NODES_MAX = 16, SIM_TEXT_MAX = 400 };
 
 struct sim_network {
-	double loss, duplicate, corrupt; /* chances a packet */
+	double loss, duplicate, corrupt, replay; /* chances a packet */
 	uint64_t delay_min_ns, delay_max_ns;
 };
 
@@ -33,7 +33,8 @@ struct sim_node {
 	uint32_t rate;      /* clock ticks in thousandths of true time */
 	uint64_t timer_ns;  /* simulated time of its next timer in the queue */
 	uint64_t disturbed_ns; /* last time a fault touched it or its links */
-	uint64_t floor;     /* highest epoch it had in force, kept over restarts */
+	uint64_t epoch;     /* in force at its last step in this life */
+	uint64_t floor;     /* cluster_epoch_floor(), kept over restarts */
 	uint32_t lives;
 	struct sim_packet *held; /* arrived while paused, oldest first */
 	struct sim_packet **held_end;
@@ -42,6 +43,7 @@ struct sim_node {
 struct sim_packet {
 	struct sim_packet *next;
 	uint64_t number;    /* copies of one packet share it */
+	uint64_t sent_ns;
 	uint16_t from, to, len;
 	bool corrupted;
 	uint8_t bytes[UDP_PAYLOAD_MAX];
@@ -71,13 +73,17 @@ struct sim {
 	size_t heap_count, heap_size;
 	struct cluster_actions actions;
 	struct sim_packet *free_packets;
+	struct sim_packet captured[64]; /* an attacker's: sent again later, whole */
 	/* for checkers */
 	char failure[SIM_TEXT_MAX]; /* empty: none */
 	struct sim_epoch *epochs;
 	size_t epoch_count, epoch_size;
 	uint64_t dead_since[SIM_NODES_MAX]; /* simulated time of the first Dead about it since it was last Alive to all */
+	uint64_t dead_began[SIM_NODES_MAX], dead_ended[SIM_NODES_MAX]; /* the last such spell that is over */
 	uint64_t index_owner[RING_MEMBERS_MAX];
 	uint64_t *taken;    /* numbers of the packets that lives took, by hash */
+	bool duplicates[SIM_NODES_MAX]; /* was told that another process uses its id */
+	struct { uint64_t boot; uint32_t incarnation; uint8_t state; } seen[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t false_dead, suspected_count;
 	/* times of what a scenario waits for, per observer */
 	uint64_t saw_suspected[SIM_NODES_MAX][SIM_NODES_MAX], saw_dead[SIM_NODES_MAX][SIM_NODES_MAX];
@@ -124,5 +130,7 @@ bool swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose);
 
 /* scenario.c: the measured promises; number that failed. */
 int scenarios_run(uint64_t seed, bool quick);
+/* Single faults with a known outcome; the first failure's text. */
+bool drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size);
 
 #endif

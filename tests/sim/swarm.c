@@ -35,6 +35,7 @@ network_draw(struct sim *sim)
 	network->loss = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.3 : 0;
 	network->duplicate = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.5 : 0;
 	network->corrupt = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.02 : 0;
+	network->replay = chance(sim, 0.5) ? prng_unit(&sim->prng) * 0.05 : 0;
 	network->delay_min_ns = 50 * NS_PER_US + prng_below(&sim->prng, 500 * NS_PER_US);
 	network->delay_max_ns = network->delay_min_ns + prng_below(&sim->prng, chance(sim, 0.5) ? NS_PER_MS : 40 * NS_PER_MS);
 }
@@ -139,7 +140,7 @@ fault_leave(struct sim *sim, uint16_t a)
 
 	for (uint16_t i = 0; i < sim->node_count; i++)
 		leaving = (uint16_t)(leaving + (sim->nodes[i].leaving || !sim->nodes[i].up));
-	if (sim->nodes[a].up && !sim->nodes[a].paused && leaving == 0)
+	if (sim->nodes[a].up && !sim->nodes[a].paused && leaving == 0 && sim->nodes[a].cluster.standing == PEER_ALIVE)
 		sim_command(sim, a, chance(sim, 0.5) ? CLUSTER_LEAVE : CLUSTER_DRAIN);
 }
 
@@ -168,7 +169,7 @@ heal(struct sim *sim)
 {
 	links_heal(sim);
 	memset(sim->clogged_ns, 0, sizeof sim->clogged_ns);
-	sim->network.loss = sim->network.duplicate = sim->network.corrupt = 0;
+	sim->network.loss = sim->network.duplicate = sim->network.corrupt = sim->network.replay = 0;
 	if (sim->network.delay_max_ns > sim->network.delay_min_ns + 2 * NS_PER_MS)
 		sim->network.delay_max_ns = sim->network.delay_min_ns + 2 * NS_PER_MS;
 	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
@@ -179,19 +180,36 @@ heal(struct sim *sim)
 	}
 }
 
-/* A majority must be up, or nothing can be decided. */
+/* The newest table anybody decided on. */
+static const struct ring_topology *
+newest(const struct sim *sim)
+{
+	const struct ring_topology *found = NULL;
+
+	for (size_t i = 0; i < sim->epoch_count; i++)
+		if (!found || sim->epochs[i].epoch > found->epoch)
+			found = sim->epochs[i].ring;
+	return found;
+}
+
+/* A majority of all nodes and of the last table's must be up, or nothing can be decided. */
 static void
 majority_start(struct sim *sim)
 {
+	const struct ring_topology *ring = newest(sim);
 	uint16_t up = 0;
 
 	for (uint16_t i = 0; i < sim->node_count; i++)
 		up = (uint16_t)(up + (sim->nodes[i].up && !sim->nodes[i].cluster.left));
-	for (uint16_t i = 0; i < sim->node_count && up < sim->node_count - 1 && !sim->failure[0]; i++)
-		if (!sim->nodes[i].up) {
+	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
+		uint16_t position = ring ? ring_find_id(ring, sim_id(sim, i)) : RING_NOBODY;
+		bool voter = ring && position != RING_NOBODY && ring->members[position].state == RING_ALIVE;
+
+		if (!sim->nodes[i].up && (up < sim->node_count - 1 || (voter && ring->count < 4))) {
 			sim_start(sim, i);
 			up++;
 		}
+	}
 }
 
 static void
@@ -220,7 +238,7 @@ config_draw(struct prng *prng, struct cluster_config *config)
 	config->insecure = prng_below(prng, 8) == 0;
 	config->algorithm = prng_below(prng, 4) == 0 ? AEAD_CHACHA20_POLY1305 : AEAD_NONE;
 	config->replication = (uint8_t)(1 + prng_below(prng, 3));
-	config->watchers_max = prng_below(prng, 4) == 0 ? 2 : 16;
+	config->watchers_max = prng_below(prng, 4) == 0 ? 3 : 16;
 }
 
 bool
