@@ -70,7 +70,7 @@ phi_deviation_ns(const struct phi *phi, const struct phi_config *config)
 		unsigned __int128 spread = (unsigned __int128)phi->square_us * phi->count -
 		    (unsigned __int128)phi->sum_us * phi->sum_us;
 
-		deviation = sqrt((double)spread) * 1e3 / phi->count;
+		deviation = sqrt((double)(uint64_t)(spread >> 64) * 0x1p64 + (double)(uint64_t)spread) * 1e3 / phi->count;
 	}
 	return deviation > floor_ns ? deviation : floor_ns;
 }
