@@ -166,6 +166,25 @@ learn_same(struct cluster *c, struct member *member, const struct peer_record *r
 	}
 }
 
+/* The death of a former life, while the present one is heard: it is told, and raises its incarnation above that. */
+static bool
+former_life_ends(struct cluster *c, struct member *member, const struct peer_record *record)
+{
+	struct draft draft;
+	uint8_t *section;
+
+	if (record->boot == member->record.boot || record->state < PEER_SUSPECTED || !probe_fresh(c, member))
+		return false;
+	draft_open_member(&draft, c, member);
+	if (draft.packet) {
+		section = peer_section_begin(&draft.out, PEER_RECORDS, 0);
+		peer_record_compose(&draft.out, record);
+		peer_section_end(&draft.out, section);
+	}
+	draft_send(&draft);
+	return true;
+}
+
 void
 gossip_learn(struct arrival *arrival, const struct peer_record *record)
 {
@@ -193,6 +212,8 @@ gossip_learn(struct arrival *arrival, const struct peer_record *record)
 		learn_stale(arrival, member);
 		return;
 	}
+	if (newer > 0 && former_life_ends(c, member, record))
+		return;
 	if (newer > 0 && record->state == PEER_DEAD && record->boot == member->record.boot && probe_fresh(c, member) &&
 	    !MUTATED(&c->config, DEAD_FROM_HEARSAY)) {
 		/* We hear it ourselves: the word of others makes it a suspect, and it is told. */
