@@ -179,6 +179,7 @@ packet_fly(struct sim *sim, const struct sim_packet *packet)
 		at = sim->clogged_ns[packet->from][packet->to] + prng_below(&sim->prng, NS_PER_MS);
 	copy = packet_take(sim);
 	memcpy(copy, packet, offsetof(struct sim_packet, bytes) + packet->len);
+	copy->next = NULL; /* the original may be in a list */
 	copy->corrupted = prng_unit(&sim->prng) < network->corrupt;
 	if (copy->corrupted) /* one bit, anywhere */
 		copy->bytes[prng_below(&sim->prng, copy->len)] ^= (uint8_t)(1u << prng_below(&sim->prng, 8));
@@ -190,6 +191,8 @@ packet_send(struct sim *sim, uint16_t from, const struct cluster_action *action)
 {
 	struct sim_packet packet;
 
+	packet.next = NULL;
+	packet.corrupted = false;
 	packet.from = from;
 	packet.to = node_at(sim, &action->to);
 	packet.len = action->len;

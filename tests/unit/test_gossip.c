@@ -35,7 +35,7 @@ deliver(int from, const struct cluster_actions *sent)
 
 			if (to < 0 || to >= NODES || deaf[to] || deaf[from] || !nodes[to].self)
 				continue;
-			memcpy(packet, copy->packets[0] + (action->packet - actions.packets[0]), action->len);
+			memcpy(packet, copy->packets[(size_t)(action->packet - actions.packets[0]) / UDP_PAYLOAD_MAX], action->len);
 			cluster_step(&nodes[to], (struct now){ .mono_ns = now_ns }, &event, &actions);
 			deliver(to, &actions);
 		}
