@@ -60,7 +60,7 @@ gossip_self(struct cluster *c, uint8_t state, uint32_t above)
 	struct peer_record record = c->self->record;
 
 	if (above >= record.incarnation && !MUTATED(&c->config, REFUTE_SAME_INCARNATION))
-		record.incarnation = above + 1;
+		record.incarnation = above < PEER_INCARNATION_MAX ? above + 1 : PEER_INCARNATION_MAX;
 	record.state = state;
 	if (state == PEER_JOINING) { /* not admitted yet: nobody is told but those it greets */
 		members_set(&c->members, c->self, &record, c->now_ns);

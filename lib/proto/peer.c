@@ -20,7 +20,8 @@ peer_header_parse(struct reader *in, struct peer_header *header)
 	header->epoch = reader_le64(in);
 	header->epoch_digest = reader_le64(in);
 	header->table_digest = reader_le64(in);
-	if (in->failed || version == 0 || header_len < PEER_HEADER_LEN || !state_known(header->state) || header->sender == 0)
+	if (in->failed || version == 0 || header_len < PEER_HEADER_LEN || !state_known(header->state) || header->sender == 0 ||
+	    header->incarnation > PEER_INCARNATION_MAX)
 		return false;
 	return reader_take(in, header_len - (size_t)PEER_HEADER_LEN) != NULL;
 }
@@ -116,7 +117,7 @@ record_body(struct reader *in, struct peer_record *record)
 	address_parse(in, &record->api);
 	id = reader_view(in, record->id_len);
 	if (in->failed || !state_known(record->state) || id.len == 0 || id.len > PEER_ID_MAX || record->weight == 0 ||
-	    record->incarnation == 0 || record->boot == 0 || record->address.port == 0)
+	    record->incarnation == 0 || record->incarnation > PEER_INCARNATION_MAX || record->boot == 0 || record->address.port == 0)
 		return false;
 	memset(record->id, 0, sizeof record->id);
 	memcpy(record->id, id.data, id.len);
@@ -163,7 +164,7 @@ peer_digest_parse(struct reader *in, struct peer_digest *entry)
 	entry->incarnation = reader_le32(in);
 	entry->state = reader_u8(in);
 	reader_take(in, 3);
-	return !in->failed && state_known(entry->state);
+	return !in->failed && state_known(entry->state) && entry->incarnation <= PEER_INCARNATION_MAX;
 }
 
 void

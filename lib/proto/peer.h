@@ -30,6 +30,7 @@ enum {
 	PEER_HEADER_LEN = 48,
 	PEER_SECTION_LEN = 4,
 	PEER_ID_MAX = 63,
+	PEER_INCARNATION_MAX = 1 << 30, /* one a refutation: more is nonsense, and would wrap */
 	PEER_ENVELOPE_MAX = 40, /* what the envelope adds (cluster/envelope.h) */
 	PEER_PAYLOAD_MAX = UDP_PAYLOAD_MAX - PEER_ENVELOPE_MAX,
 	PEER_RECORD_LEN_MIN = 71, /* with an id of one byte, its own length included */
