@@ -27,7 +27,7 @@ ifeq ($(FLAVOUR),tsan)
 endif
 ifeq ($(FLAVOUR),fuzz)
   CC := clang
-  OPT := -O1 -fno-omit-frame-pointer
+  OPT := -O1 -g1 -fno-omit-frame-pointer
   SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
 ifeq ($(FLAVOUR),profile)
@@ -79,20 +79,27 @@ stop: ## end what `make run` started
 
 # --- tests --------------------------------------------------------------------------
 
-SUITES := all check dpdk python differential asan race system soak-slice drills-pci
+SUITES := all check unit fuzz-slice dpdk python differential asan race system soak-slice drills-pci
 include scripts/sim.mk
 CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
+# Its parts run side by side and print when they end. One build (pure, -O1) serves the purity
+# check and the unit tests; `make test` runs the latter again as released, and fuzzes longer.
 check: ## the fast ones, under a minute: rules of the tree, unit tests, a taste of fuzzing
-	@$(MAKE) --no-print-directory -s FLAVOUR=pure pure
-	@fail=0; \
-	scripts/run-checks $(CHECKS) || fail=1; \
-	$(PYTEST) tests/checks || fail=1; \
-	$(MAKE) --no-print-directory -s roles || fail=1; \
-	SUITE=unit $(MAKE) --no-print-directory unit || fail=1; \
-	SUITE=fuzz $(MAKE) --no-print-directory FLAVOUR=fuzz FUZZ_SECONDS=0 fuzz-run || fail=1; \
-	exit $$fail
+	@$(MAKE) --no-print-directory -s -k -Orecurse FLAVOUR=pure check-fuzz check-unit check-roles check-rules
+
+check-rules: pure
+	@scripts/run-checks $(CHECKS) && $(PYTEST) tests/checks
+
+check-roles:
+	@$(MAKE) roles
+
+check-unit:
+	@SUITE=unit TEST_JOBS=4 $(MAKE) unit
+
+check-fuzz:
+	@SUITE=fuzz FUZZ_RUNS=5000 $(MAKE) FLAVOUR=fuzz FUZZ_SECONDS=0 fuzz-run
 
 test: ## everything: installs what is missing, all suites, sanitizers, the lab; under 25 min
 	@scripts/deps test
@@ -133,6 +140,9 @@ fuzz: ## each fuzz target for FUZZ_SECONDS (60)
 fuzz-run: $(FUZZERS)
 	@scripts/run-fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
+fuzz-slice:
+	@$(MAKE) --no-print-directory FUZZ_SECONDS=10 fuzz
+
 TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 system: all client bench-programs $(TEST_TOOLS) ## the lab: real nodes, real frames (root)
 	@$(PYTEST) tests/system
@@ -140,8 +150,9 @@ system: all client bench-programs $(TEST_TOOLS) ## the lab: real nodes, real fra
 pure: $(call obj,$(pure_src))
 
 roles: ## what runs on which thread, by clang's thread-safety analysis
-	@clang -fsyntax-only -std=gnu11 -D_GNU_SOURCE -DSLIPRING_VERSION='""' -march=$(MARCH) -Wall -Wthread-safety -Werror \
-	  $(DPDK_CFLAGS) -Ilib -Iapp -I. $(filter %.c,$(wildcard lib/*/*.c app/*/*.c))
+	@printf '%s\n' $(filter %.c,$(wildcard lib/*/*.c app/*/*.c)) | xargs -n 24 -P $$(nproc) \
+	  clang -fsyntax-only -std=gnu11 -D_GNU_SOURCE -DSLIPRING_VERSION='""' -march=$(MARCH) -Wall -Wthread-safety -Werror \
+	  $(DPDK_CFLAGS) -Ilib -Iapp -I.
 
 cover: ## line coverage of the unit and DPDK tests
 	@$(MAKE) --no-print-directory FLAVOUR=cover unit
@@ -186,5 +197,6 @@ bench-programs: all $(BENCHES)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run stop check test unit dpdk python python-cli differential asan race race-run fuzz fuzz-run system pure roles cover \
+.PHONY: help all run stop check check-rules check-roles check-unit check-fuzz test unit dpdk python python-cli differential asan \
+  race race-run fuzz fuzz-run fuzz-slice system pure roles cover \
   profile drills drills-pci soak soak-slice fmt clean

@@ -15,9 +15,12 @@ LIBMODEL := $(BUILD)/libmodel.a
 LIBIO := $(BUILD)/libio.a
 LIBCONTROL := $(BUILD)/libcontrol.a
 
-# Parts of the daemon that need neither DPDK nor a network: unit tests and fuzzers link them.
-PLAIN := value schema schema_yaml schema_print config config_verify config_print profile log notify watchdog keyfile usocket api api_body api_cache api_metrics api_process facts nic preflight
+# Parts of the daemon that need neither DPDK nor a network: unit tests link them, a fuzzer those that read settings.
+SETTINGS := value schema schema_yaml schema_print config config_verify config_print profile
+PLAIN := log notify watchdog keyfile usocket api api_body api_cache api_metrics api_process facts nic preflight
+LIBSETTINGS := $(BUILD)/libsettings.a
 LIBPLAIN := $(BUILD)/libplain.a
+$(LIBSETTINGS): $(call obj,$(SETTINGS:%=app/slipringd/%.c) lib/control/listen.c)
 $(LIBPLAIN): $(call obj,$(PLAIN:%=app/slipringd/%.c))
 
 $(LIBCORE): $(call obj,$(pure_src))
@@ -73,7 +76,7 @@ BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/bench_*.c))
 LIBCLIENT := $(BUILD)/libslipring.a
 $(LIBCLIENT): $(call obj,$(wildcard lib/client/*.c)) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
 
-$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBCONTROL) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+$(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBSETTINGS) $(LIBCONTROL) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) -lcmocka -lyaml $(CONTROL_LIBS) $(CORE_LIBS)
@@ -97,7 +100,7 @@ $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(L
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) -lcmocka $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
-$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBPLAIN) $(LIBCONTROL) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
+$(FUZZERS): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/%.o $(LIBSETTINGS) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBCORE) -lyaml $(CORE_LIBS)

@@ -143,6 +143,35 @@ def test_run_tests_counts_crashes(tmp_path):
     assert done.returncode == 1 and done.stdout.splitlines()[-1] == "0 passed, 1 failed, 0 skipped"
 
 
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_run_tests_side_by_side_counts_each(tmp_path, jobs):
+    """Whichever ends first, every program is counted, and what failed is printed in one piece."""
+    lines = {"good": "[       OK ] a\n[       OK ] b\n", "slow": "[       OK ] c\n", "bad": "[       OK ] d\n[  FAILED  ] e\n"}
+    for name, said in lines.items():
+        (tmp_path / f"{name}.txt").write_text(said)
+        (tmp_path / name).write_text(f"#!/bin/sh\n[ {name} != slow ] || sleep 0.2\ncat $0.txt\n[ {name} != bad ]\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run([os.path.join(ROOT, "scripts/run-tests"), *(tmp_path / name for name in ("slow", "good", "bad"))],
+                          text=True, capture_output=True,
+                          env={**{k: v for k, v in os.environ.items() if k != "SLIPRING_COUNTS"}, "TEST_JOBS": jobs})
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "4 passed, 1 failed, 0 skipped", done.stdout
+    assert lines["bad"] + "  FAIL  bad\n" in done.stdout and "  ok    slow (1)\n" in done.stdout
+
+
+@pytest.mark.parametrize("status,last", [("0", "2 passed, 0 failed, 0 skipped"), ("77", "1 passed, 1 failed, 0 skipped")])
+def test_run_fuzz_counts_each(tmp_path, status, last):
+    """A fuzzer that finds something fails the run, and is named with the way to replay it."""
+    for name, ends in ("fuzz_sample_good", "0"), ("fuzz_sample_other", status):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {ends}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run([os.path.join(ROOT, "scripts/run-fuzz"), "0", *map(str, sorted(tmp_path.iterdir()))],
+                          text=True, capture_output=True, env={k: v for k, v in os.environ.items() if k != "SLIPRING_COUNTS"})
+    for name in "fuzz_sample_good", "fuzz_sample_other":
+        shutil.rmtree(os.path.join(ROOT, "build/fuzz-corpus", name))
+    assert done.returncode == (status != "0") and done.stdout.splitlines()[-1] == last
+    assert status == "0" or f"replay with {tmp_path}/fuzz_sample_other FILE" in done.stdout
+
+
 def test_deps_lists_what_build_links():
     """Every -l of the build has a package behind it that scripts/deps installs."""
     if not shutil.which("dpkg"):

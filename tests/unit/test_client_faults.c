@@ -476,6 +476,23 @@ closing_completes_what_is_in_flight(void **state)
 	close(puppet.fd);
 }
 
+/*
+ * The first contact with a new boot is a write that no boot has seen. On a busy machine it may be sent
+ * twice before the first answer comes, and then nobody can tell whether the earlier boot had it.
+ */
+static enum slipring_status
+write_after_restart(struct slipring *cache, struct loopback *node)
+{
+	enum slipring_status status = SLIPRING_OUTCOME_UNKNOWN;
+
+	for (int round = 0; round < 20 && status == SLIPRING_OUTCOME_UNKNOWN; round++) {
+		loopback_kill(node, SIGKILL);
+		*node = loopback_start(node->port, "--workers 2");
+		status = slipring_set(cache, KEY("k"), "x", 1, 0, 0, NULL);
+	}
+	return status;
+}
+
 static void
 a_real_node_killed_and_started_again_is_found_again(void **state)
 {
@@ -489,10 +506,7 @@ a_real_node_killed_and_started_again_is_found_again(void **state)
 	node = loopback_start(node.port, "--workers 2");
 	assert_int_equal(slipring_get(cache, KEY("k"), &r), SLIPRING_NOT_FOUND);
 	assert_int_equal(slipring_set(cache, KEY("k"), "w", 1, 0, 0, NULL), SLIPRING_OK);
-	loopback_kill(&node, SIGKILL);
-	node = loopback_start(node.port, "--workers 2");
-	/* the first contact with the new boot is a write that no boot has seen */
-	assert_int_equal(slipring_set(cache, KEY("k"), "x", 1, 0, 0, NULL), SLIPRING_OK);
+	assert_int_equal(write_after_restart(cache, &node), SLIPRING_OK);
 	assert_int_equal(slipring_get(cache, KEY("k"), &r), SLIPRING_OK);
 	assert_memory_equal(r.value, "x", 1);
 	slipring_close(cache);

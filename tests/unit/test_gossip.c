@@ -78,7 +78,7 @@ pass(uint64_t ms)
 static uint8_t
 state_of(int observer, int about)
 {
-	char id[8];
+	char id[16];
 
 	snprintf(id, sizeof id, "n%d", about + 1);
 	const struct member *member = members_find(&nodes[observer].members, ring_member_id(id, strlen(id)));
