@@ -81,28 +81,14 @@ drops_object(const struct counters *counters)
 static json_t *
 store_object(const struct node *node)
 {
-	struct shard_stats sum = { 0 }, one;
-	struct store *store = node_store(node);
+	json_t *object = json_object();
+	struct shard_stats sum;
 
-	for (uint32_t i = 0; i < store_shard_count(store); i++) {
-		shard_stats(store_shard(store, i), &one);
-		sum.items += one.items;
-		sum.item_bytes += one.item_bytes;
-		sum.active_bytes += one.active_bytes;
-		sum.table_bytes += one.table_bytes;
-		sum.budget_bytes += one.budget_bytes;
-		sum.retired += one.retired;
-		sum.evictions += one.evictions;
-		sum.evictions_table_full += one.evictions_table_full;
-		sum.expired_reclaimed += one.expired_reclaimed;
-		sum.total_items += one.total_items;
-	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "items", (json_int_t)sum.items,
-	    "item_bytes", (json_int_t)sum.item_bytes, "active_bytes", (json_int_t)sum.active_bytes, "table_bytes",
-	    (json_int_t)sum.table_bytes, "budget_bytes", (json_int_t)sum.budget_bytes, "retired",
-	    (json_int_t)sum.retired, "evictions", (json_int_t)sum.evictions, "evictions_table_full",
-	    (json_int_t)sum.evictions_table_full, "expired_reclaimed", (json_int_t)sum.expired_reclaimed,
-	    "total_items", (json_int_t)sum.total_items);
+	store_stats(node_store(node), &sum);
+#define FIGURE(name, metric, type, text) json_object_set_new(object, #name, json_integer((json_int_t)sum.name));
+#include "store/figure.def"
+#undef FIGURE
+	return object;
 }
 
 static json_int_t

@@ -67,19 +67,6 @@ put_busy(struct metrics *m, const struct api_sample *since)
 
 /* --- the store and the ports -------------------------------------------------------------- */
 
-#define STORE_FIGURES(FIGURE) \
-	FIGURE(items, "slipring_store_items", "gauge", "live items") \
-	FIGURE(item_bytes, "slipring_store_item_bytes", "gauge", "bytes allocated for live items") \
-	FIGURE(active_bytes, "slipring_store_active_bytes", "gauge", "bytes of the arenas' active pages") \
-	FIGURE(table_bytes, "slipring_store_table_bytes", "gauge", "bytes of the hash tables") \
-	FIGURE(budget_bytes, "slipring_store_budget_bytes", "gauge", "bytes that items and tables may take") \
-	FIGURE(retired, "slipring_store_retired_items", "gauge", "items that wait for a grace period") \
-	FIGURE(evictions, "slipring_store_evictions_total", "counter", "items evicted") \
-	FIGURE(evictions_table_full, "slipring_store_evictions_table_full_total", "counter", \
-	    "items evicted because the table was full") \
-	FIGURE(expired_reclaimed, "slipring_store_expired_reclaimed_total", "counter", "expired items whose memory was taken back") \
-	FIGURE(total_items, "slipring_store_stored_items_total", "counter", "items ever stored")
-
 static void
 put_store(struct metrics *m)
 {
@@ -89,12 +76,12 @@ put_store(struct metrics *m)
 
 	for (uint32_t i = 0; i < count; i++)
 		shard_stats(store_shard(store, i), &stats[i]);
-#define PUT(member, name, type, help) \
-	exposition_family(&m->e, name, type, help); \
+#define FIGURE(name, metric, type, text) \
+	exposition_family(&m->e, "slipring_store_" metric, type, text); \
 	for (uint32_t i = 0; i < count; i++) \
-		exposition_integer(&m->e, stats[i].member, WORKER_LABELS(m, i));
-	STORE_FIGURES(PUT)
-#undef PUT
+		exposition_integer(&m->e, stats[i].name, WORKER_LABELS(m, i));
+#include "store/figure.def"
+#undef FIGURE
 }
 
 static void

@@ -68,6 +68,7 @@ read_link(struct nic *nic, const struct nlmsghdr *header)
 	int len = (int)IFLA_PAYLOAD(header);
 
 	nic->up = link->ifi_flags & IFF_UP;
+	nic->loopback = link->ifi_flags & IFF_LOOPBACK;
 	for (struct rtattr *a = IFLA_RTA(link); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
 		if (a->rta_type == IFLA_NUM_RX_QUEUES)
 			memcpy(&nic->rx_queues, RTA_DATA(a), 4);

@@ -17,7 +17,7 @@
 
 struct nic {
 	uint32_t index;
-	bool up;
+	bool up, loopback;
 	uint32_t rx_queues;    /* active, not just there */
 	uint32_t xdp_program;  /* id of the attached program, 0 none */
 	char xdp_name[16];     /* its name, "" when it may not be asked */

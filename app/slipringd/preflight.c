@@ -281,6 +281,9 @@ check_kernel_interface(const struct config *config, const struct io_profile *pro
 		return error_set(error, STATUS_UNAVAILABLE, "there is no interface %s here; there is: %s", interface,
 		    *names ? names : "none but lo (is this the right network namespace?)");
 	}
+	if (nic.loopback)
+		return error_set(error, STATUS_INVALID, "interface %s is the loopback and no network card: give a card's "
+		    "name (ip -br link lists them)", interface);
 	if (check_unused(config, interface, &nic, error) != STATUS_OK)
 		return error->status;
 	if (!nic.up)

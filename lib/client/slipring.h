@@ -77,6 +77,7 @@ enum slipring_status {
 	SLIPRING_UNPROVEN = 17,
 	SLIPRING_STALE_BOOT = 18,
 	SLIPRING_UNSUPPORTED_VERSION = 19, /* the node speaks another protocol version */
+	SLIPRING_UPLOAD_INCOMPLETE = 20, /* the node lacks parts of a large value; nothing was changed */
 
 	SLIPRING_TIMEOUT = 64,         /* no answer before the deadline; nothing was changed */
 	SLIPRING_UNREACHABLE = 65,     /* as TIMEOUT, and the network said why (slipring_error) */

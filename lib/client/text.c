@@ -2,28 +2,11 @@
 #include "client/slipring.h"
 #include "proto/request.h"
 
-#define SAME(status) \
-	_Static_assert((int)SLIPRING_##status == (int)OP_STATUS_##status, "statuses are numbered as on the wire")
-SAME(OK);
-SAME(NOT_FOUND);
-SAME(EXISTS);
-SAME(NOT_STORED);
-SAME(TOO_LARGE);
-SAME(BAD_KEY);
-SAME(BAD_REQUEST);
-SAME(UNKNOWN_OP);
-SAME(NOT_A_NUMBER);
-SAME(OUT_OF_MEMORY);
-SAME(BUSY);
-SAME(CHANGED);
-SAME(OUTCOME_UNKNOWN);
-SAME(WRONG_SLOT);
-SAME(STALE_EPOCH);
-SAME(UPLOAD_UNKNOWN);
-SAME(BAD_RANGE);
-SAME(UNPROVEN);
-SAME(STALE_BOOT);
-SAME(UNSUPPORTED_VERSION);
+/* Every status of the wire has its constant here, with the same number. */
+#define OP_STATUS(suffix, number, name, text) \
+	_Static_assert((int)SLIPRING_##suffix == number, "statuses are numbered as on the wire");
+#include "proto/op_status.def"
+#undef OP_STATUS
 
 static const struct {
 	const char *name, *text;

@@ -99,14 +99,14 @@ enum native_verdict {
 	NATIVE_OK = 0,
 	NATIVE_MALFORMED,       /* shape wrong, reserved fields set: drop, or BAD_REQUEST when proven */
 	NATIVE_WRONG_VERSION,   /* our magic, another version: answer UNSUPPORTED_VERSION */
-	NATIVE_FOREIGN,         /* shorter than a header, another magic, or a response: always drop */
+	NATIVE_NO_REQUEST,      /* shorter than a header, another magic, or a response: always drop */
 };
 
 /*
  * Parses one request frame and fills *frame, but for `first`, which is the
  * caller's. On NATIVE_OK fills up to `size` (>= FRAME_OPS_MAX) requests and sets
  * frame->count. On any other verdict count is 0 and nothing is to be executed;
- * but for NATIVE_FOREIGN, client, sequence, cookie and epoch are set, so that a
+ * but for NATIVE_NO_REQUEST, client, sequence, cookie and epoch are set, so that a
  * refusal can be composed (authenticated is set when there is a tag to check).
  * A malformed operation in a frame whose lengths add up becomes an OP_NONE request
  * whose `local` is its enum op_status (BAD_REQUEST, BAD_KEY, TOO_LARGE, UNKNOWN_OP,

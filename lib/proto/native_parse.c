@@ -76,11 +76,11 @@ judge_header(const uint8_t *header, uint16_t len)
 	uint8_t flags;
 
 	if (len < NATIVE_HEADER_LEN || load_le16(header) != NATIVE_MAGIC)
-		return NATIVE_FOREIGN;
+		return NATIVE_NO_REQUEST;
 	/* A response is never answered, whatever its version: two servers could answer each other for ever. */
 	flags = header[3];
 	if (flags & NATIVE_FLAG_RESPONSE)
-		return NATIVE_FOREIGN;
+		return NATIVE_NO_REQUEST;
 	if (header[2] != NATIVE_VERSION)
 		return NATIVE_WRONG_VERSION;
 	if (flags & ~NATIVE_FLAG_AUTH || header[5] != 0 || load_le16(header + 6) != 0)
@@ -270,7 +270,7 @@ parse_general(struct frame *frame, const struct now *now, struct request *reques
 	const struct datagram *datagram = frame->datagram;
 	enum native_verdict verdict = judge_header(datagram->payload, datagram->payload_len);
 
-	if (verdict != NATIVE_FOREIGN)
+	if (verdict != NATIVE_NO_REQUEST)
 		read_identity(frame, datagram->payload);
 	if (verdict == NATIVE_OK) {
 		frame->authenticated = datagram->payload[3] & NATIVE_FLAG_AUTH;

@@ -57,7 +57,7 @@ admit_native(struct serve *serve, struct burst *burst, struct frame *frame, enum
 	struct pkt *pkt = frame->datagram->pkt;
 	struct counters *counters = serve->config.counters;
 
-	if (verdict == NATIVE_FOREIGN) {
+	if (verdict == NATIVE_NO_REQUEST) {
 		pkt_drop(pkt, counters, DROP_NATIVE_HEADER);
 	} else if (verdict == NATIVE_WRONG_VERSION) {
 		frame->authenticated = false; /* another version may keep its tag elsewhere */

@@ -44,29 +44,6 @@ sum_drop(const struct serve *serve, enum drop drop)
 	return sum;
 }
 
-static struct shard_stats
-sum_shards(const struct serve *serve)
-{
-	struct shard_stats sum = { 0 }, one;
-
-	for (uint32_t i = 0; i < serve->config.worker_count; i++) {
-		shard_stats(store_shard(serve->config.store, i), &one);
-		sum.items += one.items;
-		sum.item_bytes += one.item_bytes;
-		sum.active_bytes += one.active_bytes;
-		sum.table_bytes += one.table_bytes;
-		sum.budget_bytes += one.budget_bytes;
-		sum.retired += one.retired;
-		sum.evictions += one.evictions;
-		sum.evictions_table_full += one.evictions_table_full;
-		sum.expired_reclaimed += one.expired_reclaimed;
-		sum.total_items += one.total_items;
-		sum.refused_memory += one.refused_memory;
-		sum.refused_retired += one.refused_retired;
-	}
-	return sum;
-}
-
 static void
 counters_group(const struct serve *serve, struct writer *out)
 {
@@ -86,20 +63,12 @@ drops_group(const struct serve *serve, struct writer *out)
 static void
 store_group(const struct serve *serve, struct writer *out)
 {
-	struct shard_stats sum = sum_shards(serve);
+	struct shard_stats sum;
 
-	line(out, "items", sum.items);
-	line(out, "item_bytes", sum.item_bytes);
-	line(out, "active_bytes", sum.active_bytes);
-	line(out, "table_bytes", sum.table_bytes);
-	line(out, "budget_bytes", sum.budget_bytes);
-	line(out, "retired", sum.retired);
-	line(out, "evictions", sum.evictions);
-	line(out, "evictions_table_full", sum.evictions_table_full);
-	line(out, "expired_reclaimed", sum.expired_reclaimed);
-	line(out, "total_items", sum.total_items);
-	line(out, "refused_memory", sum.refused_memory);
-	line(out, "refused_retired", sum.refused_retired);
+	store_stats(serve->config.store, &sum);
+#define FIGURE(name, metric, type, text) line(out, #name, sum.name);
+#include "store/figure.def"
+#undef FIGURE
 }
 
 static void
@@ -171,8 +140,9 @@ static const struct {
 static void
 memcached_group(const struct serve *serve, const struct now *now, struct writer *out)
 {
-	struct shard_stats sum = sum_shards(serve);
+	struct shard_stats sum;
 
+	store_stats(serve->config.store, &sum);
 	line(out, "uptime", uptime_seconds(serve, now));
 	line(out, "time", now->wall_ms / MS_PER_SEC);
 	line_text(out, "version", serve->config.version);
@@ -192,7 +162,10 @@ memcached_group(const struct serve *serve, const struct now *now, struct writer 
 static void
 memcached_settings_group(const struct serve *serve, struct writer *out)
 {
-	line(out, "maxbytes", sum_shards(serve).budget_bytes);
+	struct shard_stats sum;
+
+	store_stats(serve->config.store, &sum);
+	line(out, "maxbytes", sum.budget_bytes);
 	line_text(out, "evictions", "on");
 	line(out, "num_threads", serve->config.worker_count);
 	line_text(out, "cas_enabled", "yes");

@@ -226,3 +226,17 @@ store_trim(struct store *store)
 	for (uint32_t i = 0; i < store->shard_count; i++)
 		arena_trim(store->shards[i].arena);
 }
+
+void
+store_stats(struct store *store, struct shard_stats *sum)
+{
+	struct shard_stats one;
+
+	*sum = (struct shard_stats){ 0 };
+	for (uint32_t i = 0; i < store_shard_count(store); i++) {
+		shard_stats(store_shard(store, i), &one);
+#define FIGURE(name, metric, type, text) sum->name += one.name;
+#include "store/figure.def"
+#undef FIGURE
+	}
+}

@@ -112,16 +112,14 @@ void shard_tick(struct shard *shard, const struct now *now, uint32_t steps) ON_W
  */
 void store_trim(struct store *store);
 
-/* Any thread; figures are relaxed snapshots. */
+/* Any thread; figures are relaxed snapshots. Sizes in bytes; figure.def tells what each is. */
 struct shard_stats {
-	uint64_t items, item_bytes;      /* live; bytes are header + key + value as allocated sizes */
-	uint64_t active_bytes;           /* arenas' active pages */
-	uint64_t table_bytes, budget_bytes;
-	uint64_t retired;                /* waiting for a grace period */
-	uint64_t evictions, evictions_table_full, expired_reclaimed, total_items;
-	/* SETs refused: too little memory after every eviction allowed; readers hold too much back. */
-	uint64_t refused_memory, refused_retired;
+#define FIGURE(name, metric, type, text) uint64_t name;
+#include "store/figure.def"
+#undef FIGURE
 };
 void shard_stats(const struct shard *shard, struct shard_stats *stats);
+/* All shards together. Any thread. */
+void store_stats(struct store *store, struct shard_stats *sum);
 
 #endif

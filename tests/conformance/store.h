@@ -185,6 +185,35 @@ a_removed_item_is_gone_and_its_memory_comes_back(void **state)
 }
 
 static void
+the_stores_figures_are_the_sum_of_its_shards(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct shard_stats sum, one;
+	uint64_t items = 0, bytes = 0, budget = 0;
+	char key[8];
+
+	(void)state;
+	for (int i = 0; i < 40; i++) {
+		snprintf(key, sizeof key, "k%d", i);
+		assert_int_equal(set(store, at_ms(0), key, view_text("value"), 0), STORE_OK);
+	}
+	for (uint32_t i = 0; i < store_shard_count(store); i++) {
+		shard_stats(store_shard(store, i), &one);
+		assert_true(one.items > 0 && one.items < 40); /* else it would be no sum */
+		items += one.items;
+		bytes += one.item_bytes;
+		budget += one.budget_bytes;
+	}
+	store_stats(store, &sum);
+	assert_int_equal(items, 40);
+	assert_int_equal(sum.items, items);
+	assert_int_equal(sum.item_bytes, bytes);
+	assert_int_equal(sum.budget_bytes, budget);
+	assert_int_equal(sum.refused_memory, 0);
+	store_destroy(store);
+}
+
+static void
 a_batch_over_two_shards_finds_each_key_where_it_belongs(void **state)
 {
 	struct store *store = new_store(small_config);
@@ -549,6 +578,7 @@ static const struct CMUnitTest store_tests[] = {
 	cmocka_unit_test(an_update_gets_a_higher_version_and_the_old_item_stays_readable),
 	cmocka_unit_test(an_item_is_gone_from_its_expiry_on_and_says_so),
 	cmocka_unit_test(a_removed_item_is_gone_and_its_memory_comes_back),
+	cmocka_unit_test(the_stores_figures_are_the_sum_of_its_shards),
 	cmocka_unit_test(a_batch_over_two_shards_finds_each_key_where_it_belongs),
 	cmocka_unit_test(a_flush_takes_what_came_before_it_even_in_its_own_millisecond),
 	cmocka_unit_test(a_flush_in_the_future_waits_for_its_time),

@@ -164,7 +164,7 @@ text_request_frame(FILE *out, struct view payload)
 	enum native_verdict verdict = native_parse(&datagram, &(struct now){ 0 }, &frame, requests, FRAME_OPS_MAX);
 
 	fputs("request", out);
-	if (verdict == NATIVE_FOREIGN) {
+	if (verdict == NATIVE_NO_REQUEST) {
 		fputs(" foreign", out);
 		return;
 	}

@@ -98,6 +98,13 @@ shard_stats(const struct shard *shard, struct shard_stats *stats)
 	*stats = (struct shard_stats){ .items = 10, .item_bytes = 1ull << 33, .budget_bytes = 1 << 20 };
 }
 
+void
+store_stats(struct store *store, struct shard_stats *sum)
+{
+	(void)store;
+	*sum = (struct shard_stats){ .items = 20, .item_bytes = 1ull << 34, .refused_memory = 3, .refused_retired = 4 };
+}
+
 uint32_t
 io_queue_of(const struct io_config *config, uint32_t worker)
 {

@@ -51,6 +51,8 @@ statistics_are_summed_and_told_for_each_worker(void **state)
 	assert_int_equal(figure(body, "drops", "runt"), 2);
 	assert_int_equal(figure(body, "store", "items"), 20);
 	assert_true(figure(body, "store", "item_bytes") == 1ll << 34);
+	assert_int_equal(figure(body, "store", "refused_memory"), 3);
+	assert_int_equal(figure(body, "store", "refused_retired"), 4);
 	assert_in_range(json_integer_value(json_object_get(body, "uptime_seconds")), 100, 110);
 	worker = json_array_get(json_object_get(body, "workers"), 1);
 	assert_int_equal(figure(worker, "counters", "polls"), 101);

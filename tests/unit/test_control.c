@@ -218,6 +218,7 @@ metrics_are_the_counters(void **state)
 {
 	static const char *const lines[] = { "slipring_cmd_get_total{worker=\"1\"} 7\n",
 		"slipring_dropped_frames_total{worker=\"0\",reason=\"runt\"} 1\n", "slipring_store_items{worker=\"1\"} 10\n",
+		"slipring_store_refused_memory_total{worker=\"0\"} 0\n", "slipring_store_refused_retired_total{worker=\"1\"} 0\n",
 		"slipring_worker_stalled{worker=\"0\"} 0\n", "slipring_port_rx_missed_frames_total{worker=\"0\"} 5\n",
 		"slipring_build_info{version=\"" SLIPRING_VERSION "\",node=\"n1\"} 1\n" };
 	char name[128];

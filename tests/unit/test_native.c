@@ -225,16 +225,16 @@ frames_that_are_not_ours(void **state)
 	parse_ok();
 	for (uint16_t len = 0; len < NATIVE_HEADER_LEN; len++) {
 		t.datagram.payload_len = len;
-		assert_int_equal(parse_again(), NATIVE_FOREIGN);
+		assert_int_equal(parse_again(), NATIVE_NO_REQUEST);
 	}
 	t.datagram.payload_len = NATIVE_HEADER_LEN + 13;
 	t.datagram.payload[0] ^= 1;
-	assert_int_equal(parse_again(), NATIVE_FOREIGN);
+	assert_int_equal(parse_again(), NATIVE_NO_REQUEST);
 	t.datagram.payload[0] ^= 1;
 	t.datagram.payload[3] = NATIVE_FLAG_RESPONSE; /* two servers must not answer each other */
-	assert_int_equal(parse_again(), NATIVE_FOREIGN);
+	assert_int_equal(parse_again(), NATIVE_NO_REQUEST);
 	t.datagram.payload[2] = 9;
-	assert_int_equal(parse_again(), NATIVE_FOREIGN);
+	assert_int_equal(parse_again(), NATIVE_NO_REQUEST);
 }
 
 static void

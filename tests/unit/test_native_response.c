@@ -377,7 +377,7 @@ a_refusal_is_never_longer_than_its_request(void **state)
 			t.datagram.payload_len = len;
 			native_header_compose(&plain, t.datagram.payload);
 			t.datagram.payload[3] = (uint8_t)flags;
-			if (parse_again() == NATIVE_FOREIGN)
+			if (parse_again() == NATIVE_NO_REQUEST)
 				continue;
 			for (size_t i = 0; i < 4; i++) {
 				struct native_header header;

@@ -67,6 +67,7 @@ the_loopback_interface_is_read(void **state)
 	assert_int_equal(nic.xdp_program, 0);
 	assert_true(nic.rx_queues >= 1);
 	assert_false(nic.default_route);
+	assert_true(nic.loopback);
 	assert_int_equal(nic_read("nosuch0", &nic, &error), STATUS_UNAVAILABLE);
 	assert_non_null(strstr(error.text, "nosuch0: No such device"));
 }
@@ -96,6 +97,7 @@ cards_and_sockets_that_are_not_there_are_refused(void **state)
 
 	(void)state;
 	expect_refusal("net_af_packet", NULL, "no interface is given");
+	expect_refusal("net_af_packet", "lo", "interface lo is the loopback and no network card");
 	expect_refusal("pci", "ffff:ff:1f.7", "there is no PCI device ffff:ff:1f.7");
 	expect_refusal("pci", "../../../etc", "there is no PCI device");
 	expect_refusal("net_virtio_user", "/nonexistent/s", "no vhost-user socket /nonexistent/s: start the switch first");
