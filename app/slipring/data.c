@@ -30,18 +30,27 @@ json_set_value(json_t *object, const struct slipring_result *result)
 	json_set_version(object, result->version);
 }
 
+/* Parses a key and asks for it by slipring_get or slipring_meta. EXIT_OK: there is a result. */
+static int
+look_up(struct cli *cli, const char *text, enum slipring_status (*call)(struct slipring *, const void *, size_t,
+    struct slipring_result *), struct bytes *key, struct slipring_result *result)
+{
+	if (!key_parse(cli, text, key))
+		return EXIT_USAGE;
+	return call(cli->cache, key->data, key->len, result) == SLIPRING_OK ? EXIT_OK : cli_fail_status(cli, result->status);
+}
+
 int
 command_get(struct cli *cli, int argc, char **argv)
 {
 	struct slipring_result result;
 	struct bytes key;
 	json_t *object;
+	int code = look_up(cli, argv[0], slipring_get, &key, &result);
 
 	(void)argc;
-	if (!key_parse(cli, argv[0], &key))
-		return EXIT_USAGE;
-	if (slipring_get(cli->cache, key.data, key.len, &result) != SLIPRING_OK)
-		return cli_fail_status(cli, result.status);
+	if (code != EXIT_OK)
+		return code;
 	if (cli->json) {
 		object = json_of(&key, result.status);
 		json_set_value(object, &result);
@@ -184,12 +193,11 @@ command_meta(struct cli *cli, int argc, char **argv)
 	struct slipring_result result;
 	struct bytes key;
 	json_t *object;
+	int code = look_up(cli, argv[0], slipring_meta, &key, &result);
 
 	(void)argc;
-	if (!key_parse(cli, argv[0], &key))
-		return EXIT_USAGE;
-	if (slipring_meta(cli->cache, key.data, key.len, &result) != SLIPRING_OK)
-		return cli_fail_status(cli, result.status);
+	if (code != EXIT_OK)
+		return code;
 	if (!cli->json) {
 		printf("size     %zu\nflags    %u\nversion  %llu\nslot     %u\nttl      ", result.total_len, result.flags,
 		    (unsigned long long)result.version, slipring_slot(key.data, key.len));

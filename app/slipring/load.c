@@ -3,9 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/now.h"
+#include "clock.h"
 
 /* One operation in flight. */
 struct shot {
@@ -21,15 +20,6 @@ struct run {
 	uint32_t size;
 	uint64_t now_ns;
 };
-
-static uint64_t
-clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-}
 
 size_t
 load_key(uint32_t i, char key[LOAD_KEY_SIZE])

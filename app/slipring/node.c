@@ -1,9 +1,9 @@
 /* Commands about the node itself: stats, ping, workers, sockets. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli.h"
+#include "clock.h"
 
 static void
 print_figure(const char *name, const json_t *value)
@@ -31,15 +31,6 @@ command_stats(struct cli *cli, int argc, char **argv)
 		print_figure(name, value);
 	json_decref(object);
 	return EXIT_OK;
-}
-
-static uint64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static json_t *
@@ -72,10 +63,10 @@ command_ping(struct cli *cli, int argc, char **argv)
 		/* The first round trip also proves our address; it is not measured. */
 		status = slipring_ping(cli->cache, worker);
 		for (uint64_t i = 0; i < count && status == SLIPRING_OK; i++) {
-			uint64_t start = now_us(), us;
+			uint64_t start = clock_ns() / NS_PER_US, us;
 
 			status = slipring_ping(cli->cache, worker);
-			us = now_us() - start;
+			us = clock_ns() / NS_PER_US - start;
 			if (status == SLIPRING_OK && array)
 				json_array_append_new(array, json_ping(worker, topology.ports[worker], us));
 			else if (status == SLIPRING_OK)

@@ -8,7 +8,7 @@
 #include "cli.h"
 
 static const struct option_spec specs[] = {
-	{ 'H', "host", "HOST[:PORT]", "node to talk to; default $SLIPRING_HOST, else n1" },
+	{ 'H', "host", "HOST[:PORT]", "node to talk to; default $SLIPRING_HOST; n1 inside the lab" },
 	{ 'p', "port", "PORT", "its UDP port; default 7411" },
 	{ 't', "timeout", "TIME", "give up after this long without an answer; default 2s" },
 	{ 'K', "key-file", "FILE", "shared key, 64 hexadecimal digits: frames are signed" },

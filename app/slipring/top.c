@@ -8,10 +8,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/now.h"
+#include "clock.h"
 
 enum { INTERVAL_MS = 1000 };
 
@@ -21,15 +20,6 @@ struct screen {
 	bool keys;          /* standard input is a terminal in our mode */
 	struct termios was;
 };
-
-static uint64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * MS_PER_SEC + (uint64_t)t.tv_nsec / NS_PER_MS;
-}
 
 /* Only so that a wait ends and the next drawing asks for the new size. */
 static void
@@ -92,7 +82,7 @@ wait_until(const struct screen *screen, uint64_t until_ms, bool *resized)
 	char byte = 0;
 
 	*resized = false;
-	for (uint64_t now = now_ms(); now < until_ms && !interrupted(); now = now_ms()) {
+	for (uint64_t now = clock_ns() / NS_PER_MS; now < until_ms && !interrupted(); now = clock_ns() / NS_PER_MS) {
 		const struct timespec wait = { (time_t)((until_ms - now) / MS_PER_SEC),
 			(long)((until_ms - now) % MS_PER_SEC * NS_PER_MS) };
 		int ready = ppoll(&key, 1, &wait, &screen->waiting);
@@ -140,7 +130,7 @@ watch(struct cli *cli, const struct screen *screen)
 	uint32_t interval_ms = cli->interval_ms ? cli->interval_ms : INTERVAL_MS;
 	struct look before = look_take(cli), now = { .node = NULL };
 	/* Nobody wants to look at nothing: the first figures come soon, however long the interval. */
-	uint64_t next_ms = now_ms() + (screen->on && interval_ms > INTERVAL_MS ? INTERVAL_MS : interval_ms);
+	uint64_t next_ms = clock_ns() / NS_PER_MS + (screen->on && interval_ms > INTERVAL_MS ? INTERVAL_MS : interval_ms);
 	json_t *figures = NULL, *fresh;
 	enum slipring_status status = before.status;
 	bool resized;
@@ -149,7 +139,7 @@ watch(struct cli *cli, const struct screen *screen)
 		if (!resized) {
 			now = look_take(cli);
 			status = now.status;
-			next_ms = now_ms() + interval_ms;
+			next_ms = clock_ns() / NS_PER_MS + interval_ms;
 			fresh = top_figures(&before, &now);
 			if (fresh) {
 				json_decref(figures);

@@ -1,15 +1,13 @@
 /* Two looks at a node's counters as rates and shares. */
 #include <string.h>
-#include <time.h>
 
-#include "base/now.h"
+#include "clock.h"
 #include "top.h"
 
 struct look
 look_take(struct cli *cli)
 {
 	struct look look = { .node = NULL };
-	struct timespec t;
 
 	look.node = stats_object(cli, "", &look.status);
 	if (look.node)
@@ -21,8 +19,7 @@ look_take(struct cli *cli)
 		json_decref(look.node);
 		look.node = NULL;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	look.taken_ns = (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
+	look.taken_ns = clock_ns();
 	return look;
 }
 

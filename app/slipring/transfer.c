@@ -7,10 +7,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/now.h"
+#include "clock.h"
 
 enum { REDRAW_NS = 100000000, BAR_MAX = 40 };
 
@@ -97,25 +96,16 @@ lines_next(struct lines *lines, char problem[PROBLEM_SIZE])
 	return interrupted() ? LINE_END : line;
 }
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NS_PER_SEC + (uint64_t)t.tv_nsec;
-}
-
 void
 progress_start(struct progress *progress, const char *done, bool wanted)
 {
-	*progress = (struct progress){ .shown = wanted && isatty(STDERR_FILENO), .done = done, .begin_ns = now_ns() };
+	*progress = (struct progress){ .shown = wanted && isatty(STDERR_FILENO), .done = done, .begin_ns = clock_ns() };
 }
 
 double
 progress_seconds(const struct progress *progress)
 {
-	return (double)(now_ns() - progress->begin_ns) / 1e9;
+	return (double)(clock_ns() - progress->begin_ns) / 1e9;
 }
 
 static int
@@ -153,7 +143,7 @@ progress_show(struct progress *progress, const struct lines *lines, uint64_t cou
 
 	if (!progress->shown)
 		return;
-	now = now_ns();
+	now = clock_ns();
 	if (progress->drawn_ns != 0 && now - progress->drawn_ns < REDRAW_NS)
 		return;
 	progress->drawn_ns = now;

@@ -11,7 +11,7 @@ struct verify {
 	struct problems *problems;
 };
 
-/* "place: path: text" for a key, unless something was already wrong with it. */
+/* "place: path: text" for a key; one that was given nowhere has no place. */
 static void __attribute__((format(printf, 3, 4)))
 complain(const struct verify *verify, enum config_key key, const char *format, ...)
 {
@@ -22,7 +22,10 @@ complain(const struct verify *verify, enum config_key key, const char *format, .
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	config_place(verify->config, verify->schema, key, place, sizeof place);
-	problems_add(verify->problems, false, "%s: %s: %s", place, verify->schema->keys[key].path, text);
+	if (verify->config->origins[key].source == SOURCE_DEFAULT)
+		problems_add(verify->problems, false, "%s: %s", verify->schema->keys[key].path, text);
+	else
+		problems_add(verify->problems, false, "%s: %s: %s", place, verify->schema->keys[key].path, text);
 }
 
 static void
@@ -90,8 +93,8 @@ verify_access(const struct verify *verify)
 	const struct config *config = verify->config;
 
 	if (!config->ipv4.len)
-		complain(verify, CONFIG_ipv4, "not given; the node needs an address to answer on, "
-		    "such as 10.9.0.1/24");
+		complain(verify, CONFIG_ipv4, "not given; the node needs an address to answer on: "
+		    "ipv4: 10.9.0.1/24 in the configuration, or --ipv4 10.9.0.1/24");
 	if (config->memcached_enabled && !config->memcached_allow.count)
 		complain(verify, CONFIG_memcached_enabled, "memcached.allow is empty, so nobody would be answered; "
 		    "list the clients' networks");

@@ -347,24 +347,6 @@ check_virtio_user(const char *path, struct error *error)
 	return STATUS_OK;
 }
 
-/* We make the socket; one that a dead process left is in the way. */
-static enum status
-check_vhost(const char *path, struct error *error)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return STATUS_OK;
-	if (!S_ISSOCK(st.st_mode))
-		return error_set(error, STATUS_UNAVAILABLE, "%s is in the way of the vhost-user socket and is none itself; "
-		    "give another path", path);
-	if (usocket_is_listening(path))
-		return error_set(error, STATUS_UNAVAILABLE, "another process listens on %s; give another path", path);
-	if (unlink(path) != 0)
-		return error_set(error, STATUS_IO, "cannot remove the stale socket %s: %s", path, strerror(errno));
-	return STATUS_OK;
-}
-
 static enum status
 check_interface(const struct config *config, const struct io_profile *profile, const char *interface,
     struct error *error)
@@ -373,8 +355,8 @@ check_interface(const struct config *config, const struct io_profile *profile, c
 		return check_pci(config, profile, interface, error);
 	if (is_driver(profile, "net_virtio_user"))
 		return check_virtio_user(interface, error);
-	if (is_driver(profile, "net_vhost"))
-		return check_vhost(interface, error);
+	if (is_driver(profile, "net_vhost")) /* we make the socket; a dead process may have left one */
+		return usocket_clear(interface, error);
 	if (is_driver(profile, "net_ring"))
 		return STATUS_OK;
 	return check_kernel_interface(config, profile, interface, error);

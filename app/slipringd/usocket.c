@@ -36,8 +36,8 @@ usocket_is_listening(const char *path)
 	return listening;
 }
 
-static enum status
-clear_path(const char *path, struct error *error)
+enum status
+usocket_clear(const char *path, struct error *error)
 {
 	struct stat st;
 
@@ -59,7 +59,7 @@ usocket_listen(const char *path, struct error *error)
 {
 	struct sockaddr_un address;
 
-	if (clear_path(path, error) != STATUS_OK)
+	if (usocket_clear(path, error) != STATUS_OK)
 		return -1;
 	int fd = fill_address(path, &address) ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1;
 	/* bind(2) makes the file with 0777 less the umask, and nobody may slip in before chmod(2). */

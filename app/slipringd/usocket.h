@@ -12,6 +12,9 @@
 /* Whether somebody accepts connections there. */
 bool usocket_is_listening(const char *path);
 
+/* Removes a socket that nobody serves any more. In use, or no socket: *error. */
+enum status usocket_clear(const char *path, struct error *error) MUST_USE;
+
 /*
  * Listens on path with mode 0600, removing a socket that nobody serves any more.
  * Returns the descriptor, or -1 with *error: in use, not a socket, no such directory.

@@ -95,6 +95,16 @@ fail(struct transfer *transfer, enum slipring_status status)
 	transfer->restart = again && transfer->restarts < LARGE_RESTARTS;
 }
 
+/* One operation of the transfer is over. False: it went wrong, and the transfer with it. */
+static bool
+answered(struct transfer *transfer, const struct completion *completion)
+{
+	transfer->in_flight--;
+	if (completion->status != SLIPRING_OK)
+		fail(transfer, completion->status);
+	return completion->status == SLIPRING_OK;
+}
+
 /* Queues one of the transfer's operations. */
 static bool
 queue(struct transfer *transfer, const struct request *request, lane_run run, uint32_t tag)
@@ -162,11 +172,8 @@ on_range(struct slipring *handle, const struct completion *completion)
 	uint32_t offset = completion->tag, len = range_len(transfer, offset);
 
 	(void)handle;
-	transfer->in_flight--;
-	if (completion->status != SLIPRING_OK) {
-		fail(transfer, completion->status);
+	if (!answered(transfer, completion))
 		return;
-	}
 	if (value->len == 0 || value->len > len || completion->result.version != transfer->version) {
 		fail(transfer, SLIPRING_BAD_REPLY);
 		return;
@@ -183,11 +190,8 @@ on_first(struct slipring *handle, const struct completion *completion)
 	struct transfer *transfer = completion->context;
 
 	(void)handle;
-	transfer->in_flight--;
-	if (completion->status != SLIPRING_OK) {
-		fail(transfer, completion->status);
+	if (!answered(transfer, completion))
 		return;
-	}
 	if (completion->result.total_len > VALUE_LEN_MAX || completion->result.value.len > sizeof transfer->first) {
 		fail(transfer, SLIPRING_BAD_REPLY);
 		return;
@@ -202,11 +206,8 @@ on_begun(struct slipring *handle, const struct completion *completion)
 	struct transfer *transfer = completion->context;
 
 	(void)handle;
-	transfer->in_flight--;
-	if (completion->status != SLIPRING_OK) {
-		fail(transfer, completion->status);
+	if (!answered(transfer, completion))
 		return;
-	}
 	transfer->upload_handle = completion->result.number;
 	begin_moving(transfer);
 }
@@ -217,9 +218,7 @@ on_chunk(struct slipring *handle, const struct completion *completion)
 	struct transfer *transfer = completion->context;
 
 	(void)handle;
-	transfer->in_flight--;
-	if (completion->status != SLIPRING_OK)
-		fail(transfer, completion->status);
+	answered(transfer, completion);
 }
 
 static void
@@ -228,13 +227,10 @@ on_committed(struct slipring *handle, const struct completion *completion)
 	struct transfer *transfer = completion->context;
 
 	(void)handle;
-	transfer->in_flight--;
 	transfer->upload_handle = 0;
 	transfer->version = completion->result.version;
-	if (completion->status == SLIPRING_OK)
+	if (answered(transfer, completion))
 		transfer->state = TRANSFER_WAITING; /* all done */
-	else
-		fail(transfer, completion->status);
 }
 
 static void

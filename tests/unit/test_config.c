@@ -398,7 +398,8 @@ rules_between_keys_name_the_line_to_change(void **state)
 	verify_text(GOOD);
 	assert_no_problem();
 	assert_string_equal(config.control_socket, "/run/slipring/n1.sock");
-	expect_rule("interfaces: [e0]\n", "default: ipv4: not given");
+	expect_rule("interfaces: [e0]\n", "ipv4: not given; the node needs an address to answer on: ipv4: 10.9.0.1/24 in the "
+	    "configuration, or --ipv4 10.9.0.1/24");
 	expect_rule(GOOD "workers: 2\nworker_cpus: [1]\n", "f:4:14: worker_cpus: 1 CPUs for 2 workers");
 	expect_rule(GOOD "workers: 2\nworker_cpus: [1, 1]\n", "f:4:14: worker_cpus: CPU 1 is listed twice");
 	verify_text(GOOD "workers: 2\nworker_cpus: [1, 1]\nfloat_lcores: true\n");

@@ -103,7 +103,7 @@ cards_and_sockets_that_are_not_there_are_refused(void **state)
 	expect_refusal("net_virtio_user", "/nonexistent/s", "no vhost-user socket /nonexistent/s: start the switch first");
 	snprintf(file, sizeof file, "/tmp/test_preflight.%d", (int)getpid());
 	fclose(fopen(file, "w"));
-	expect_refusal("net_vhost", file, "is in the way of the vhost-user socket");
+	expect_refusal("net_vhost", file, "is in the way of the socket and is none itself; remove it or give another path");
 	expect_refusal("net_virtio_user", file, "there is no vhost-user socket");
 	unlink(file);
 }
