@@ -111,6 +111,8 @@ def test_down_leaves_strangers_alone(fresh):
     (("up", "--nodes", "0"), "nodes"),
     (("up", "--set", "memory"), "KEY=VALUE"),
     (("loss", "n1", "120%"), "100"),
+    (("loss", "n1", "some"), "some: a loss is 0 to 100 %"),
+    (("delay", "n1", "-5"), "a delay is 0 to 60000 ms"),
     (("in", "nobody", "true"), "no node"),
 ])
 def test_mistakes_are_told(lab, arguments, words):

@@ -256,6 +256,7 @@ help_explains_every_command(void **state)
 
 	(void)state;
 	assert_int_equal(shell("slipring --help"), 0);
+	assert_non_null(strstr(output, "default $SLIPRING_HOST; n1 inside the lab")); /* and nowhere else */
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		char listed[32];
 
