@@ -1,5 +1,6 @@
 """The lab's own promises: idempotent, several at once, faults where they were asked for and nowhere else."""
 import os
+import signal
 import subprocess
 import time
 
@@ -79,6 +80,20 @@ def test_delay_is_added_each_way(fresh):
     lab("delay", "n1", "0")
     out = lab.exec("ping", "-nqc5", "-i0.1", "n1").stdout
     assert float(out.split("=")[-1].split("/")[0]) < 10
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.2, 0.4])
+def test_ctrl_c_while_it_comes_up_leaves_what_down_takes_away(seconds):
+    """Wherever it stops, `down` finds everything: namespaces, processes, sockets."""
+    lab = rack.Lab(f"t{os.getpid()}int")
+    coming = subprocess.Popen([rack.LAB, "up", "--no-huge"], env=lab.env, start_new_session=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(seconds)
+    os.killpg(coming.pid, signal.SIGINT)
+    assert coming.wait(timeout=30) in (0, 130, -signal.SIGINT)
+    lab("down", "--wipe")
+    assert not [n for n in os.listdir("/run/netns") if n.startswith(lab.name + "-")]
+    assert lab.pid() is None and not os.path.exists(f"/run/slipring-lab/{lab.name}")
 
 
 def test_two_labs_do_not_meet(fresh):
