@@ -28,7 +28,7 @@ sim-mutants: $(SIM) ## every deliberate protocol bug must be found by the simula
 sim-promises: $(SIM) ## detection times, restarts, 24 simulated hours at 20 % loss
 	@$(SIM) promises $(SEED) long
 
-sim-test: $(SIM) ## what `make test` runs of the simulator: fixed seeds, under a minute
+sim-test: $(SIM) ## what `make test` runs of the simulator: fixed seeds, then new ones for SIM_SECONDS (120)
 	@scripts/run-sim $(SIM)
 
 .PHONY: sim sim-many sim-mutants sim-promises sim-test

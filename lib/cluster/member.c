@@ -131,7 +131,9 @@ members_set(struct members *members, struct member *member, const struct peer_re
 		member->probe_nonce = 0;
 		member->watched = false; /* watching it begins anew */
 	}
-	if (record->state != member->record.state || record->boot != member->record.boot)
+	/* At another incarnation it is another suspicion, or another death: the former one was refuted. */
+	if (record->state != member->record.state || record->boot != member->record.boot ||
+	    (record->incarnation != member->record.incarnation && record->state >= PEER_SUSPECTED))
 		member->since_ns = now_ns;
 	members->digest ^= digest_of(member);
 	member->record = *record;

@@ -46,30 +46,64 @@ indexes_check(struct sim *sim, const struct ring_topology *ring)
 	}
 }
 
-/* Who lost its slots, and was that right? */
+/* Whether this node may propose that another one owns nothing any more. */
 static void
-removals_check(struct sim *sim, const struct ring_topology *ring)
+removal_check(struct sim *sim, uint16_t proposer, uint16_t node, uint64_t epoch)
 {
-	const struct sim_epoch *last = epoch_before(sim, ring->epoch);
+	const struct sim_node *n = &sim->nodes[node];
+	uint64_t delay = n->config.dead_delay_ns - n->config.dead_delay_ns / 8; /* clocks may be slow or fast */
+	uint64_t since = sim->dead_at[proposer][node];
 
-	for (uint16_t i = 0; last && i < last->ring->count; i++) {
-		const struct ring_member *member = &last->ring->members[i];
-		uint16_t position = ring_find_id(ring, member->id), node = sim_find(sim, member->id);
-		const struct sim_node *n = &sim->nodes[node];
-		uint64_t delay = n->config.dead_delay_ns - n->config.dead_delay_ns / 8; /* clocks may be slow or fast */
+	if (n->leave_boot && sim->seen[proposer][node].boot == n->leave_boot)
+		return; /* this life of it was told to leave */
+	if (!n->config.dead_node_removal_enabled)
+		sim_fail(sim, "n%u wants n%u removed by epoch %" PRIu64 ", though nodes only watch", proposer + 1u, node + 1u, epoch);
+	if (!since || sim->now_ns < since + delay)
+		sim_fail(sim, "n%u wants epoch %" PRIu64 " to take n%u's slots before the delay", proposer + 1u, epoch, node + 1u);
+}
 
-		if (member->state != RING_ALIVE || (position != RING_NOBODY && ring->members[position].state == RING_ALIVE))
-			continue;
-		if (n->leaving || n->removed)
-			continue;
-		if (!n->config.dead_node_removal_enabled)
-			sim_fail(sim, "epoch %" PRIu64 " removes n%u though nodes only watch", ring->epoch, node + 1u);
-		if (sim->dead_since[node] && sim->now_ns >= sim->dead_since[node] + delay)
-			continue;
-		/* Decided now, but proposed while it was Dead: after the last epoch, and for long enough. */
-		if (sim->dead_ended[node] < last->first_ns || sim->dead_ended[node] < sim->dead_began[node] + delay)
-			sim_fail(sim, "epoch %" PRIu64 " takes n%u's slots before the delay", ring->epoch, node + 1u);
+static bool
+proposal_known(const struct sim *sim, uint64_t digest)
+{
+	for (size_t i = sim->proposal_count; i-- > 0;)
+		if (sim->proposals[i] == digest)
+			return true;
+	return false;
+}
+
+/*
+ * Tables are judged when they are drawn up, by what their proposer knew then. A table that a
+ * voter accepted must be finished by whoever proposes next, though its reason may be gone by then.
+ */
+static void
+proposal_check(struct sim *sim, uint16_t node)
+{
+	const struct authority *authority = &sim->nodes[node].cluster.authority;
+	const struct authority_table *proposal = &authority->proposal;
+	const struct ring_topology *base = &authority->committed.ring;
+
+	if (authority->phase == AUTHORITY_IDLE && proposal->digest != authority->committed.digest)
+		return; /* not proposed */
+	if (proposal->ring.epoch == 0 || proposal_known(sim, proposal->digest))
+		return;
+	if (sim->proposal_count == sim->proposal_size) {
+		sim->proposal_size = sim->proposal_size ? sim->proposal_size * 2 : 64;
+		sim->proposals = realloc(sim->proposals, sim->proposal_size * sizeof *sim->proposals);
+		CHECK(sim->proposals);
 	}
+	sim->proposals[sim->proposal_count++] = proposal->digest;
+	if (base->epoch >= proposal->ring.epoch && epoch_before(sim, proposal->ring.epoch)) /* decided in the same step */
+		base = epoch_before(sim, proposal->ring.epoch)->ring;
+	for (uint16_t i = 0; base->epoch < proposal->ring.epoch && i < base->count; i++) {
+		uint16_t position = ring_find_id(&proposal->ring, base->members[i].id);
+
+		if (base->members[i].state == RING_ALIVE &&
+		    (position == RING_NOBODY || proposal->ring.members[position].state != RING_ALIVE))
+			removal_check(sim, node, sim_find(sim, base->members[i].id), proposal->ring.epoch);
+	}
+	if (sim->verbose)
+		printf("%10.3f n%u proposes epoch %" PRIu64 " (%016" PRIx64 ")\n", (double)sim->now_ns / 1e9, node + 1u,
+		    proposal->ring.epoch, proposal->digest);
 }
 
 /* A node that said it leaves owns nothing any more. */
@@ -100,7 +134,6 @@ epoch_note(struct sim *sim, const struct ring_topology *ring)
 	}
 	/* A jump says that a majority forgot what was: it starts anew from what it sees. */
 	if (epoch_before(sim, ring->epoch) && epoch_before(sim, ring->epoch)->epoch + 1 == ring->epoch) {
-		removals_check(sim, ring);
 		leavers_check(sim, ring);
 	} else {
 		memset(sim->index_owner, 0, sizeof sim->index_owner);
@@ -122,6 +155,9 @@ topology_check(struct sim *sim, uint16_t node)
 
 	if (ring_topology_check(ring) != RING_OK)
 		sim_fail(sim, "n%u has a table with a fault", node + 1u);
+	proposal_check(sim, node);
+	if (!proposal_known(sim, cluster->authority.committed.digest))
+		sim_fail(sim, "n%u has a table for epoch %" PRIu64 " that nobody proposed", node + 1u, ring->epoch);
 	if (!known) {
 		epoch_note(sim, ring);
 		known = epoch_find(sim, ring->epoch);
@@ -163,25 +199,9 @@ state_check(struct sim *sim, uint16_t node, const struct cluster_action *action)
 	if (action->state == PEER_DEAD) {
 		if (!sim->saw_dead[node][about])
 			sim->saw_dead[node][about] = sim->now_ns;
-		if (!sim->dead_since[about])
-			sim->dead_since[about] = sim->now_ns;
 		if (undisturbed(sim, node) && undisturbed(sim, about)) {
 			sim->false_dead++;
 			sim_fail(sim, "n%u holds n%u for Dead, which lives and is within reach", node + 1u, about + 1u);
-		}
-	}
-	if (action->state == PEER_ALIVE) {
-		bool dead = false;
-
-		for (uint16_t i = 0; i < sim->node_count; i++) {
-			const struct member *member = sim->nodes[i].up ? members_find(&sim->nodes[i].cluster.members, action->id) : NULL;
-
-			dead |= member && member->record.state == PEER_DEAD;
-		}
-		if (!dead && sim->dead_since[about]) {
-			sim->dead_began[about] = sim->dead_since[about];
-			sim->dead_ended[about] = sim->now_ns;
-			sim->dead_since[about] = 0;
 		}
 	}
 	if (action->state == PEER_LEFT && node == about)
@@ -223,6 +243,24 @@ checker_packet(struct sim *sim, uint16_t node, const struct sim_packet *packet, 
 	sim->taken[packet->number % TAKEN_SIZE] = key;
 }
 
+/* Since when a node holds another one for Dead, at this incarnation. */
+static void
+death_note(struct sim *sim, uint16_t node, uint16_t about, const struct peer_record *record)
+{
+	uint64_t *at = &sim->dead_at[node][about], boot = sim->seen[node][about].boot;
+
+	if (record->state != PEER_DEAD) {
+		*at = 0;
+		return;
+	}
+	if (*at && boot == record->boot && sim->seen[node][about].incarnation == record->incarnation)
+		return;
+	*at = sim->now_ns;
+	for (uint16_t i = 0; i < sim->node_count && boot == 0; i++) /* heard of it first as one that is Dead for a while */
+		if (sim->dead_at[i][about] && sim->dead_at[i][about] < *at)
+			*at = sim->dead_at[i][about];
+}
+
 /* News about one life of a member only ever gets newer. */
 static void
 order_check(struct sim *sim, uint16_t node)
@@ -239,6 +277,7 @@ order_check(struct sim *sim, uint16_t node)
 		if (sim->seen[node][about].boot == record->boot && (record->incarnation < sim->seen[node][about].incarnation ||
 		    (record->incarnation == sim->seen[node][about].incarnation && record->state < sim->seen[node][about].state)))
 			sim_fail(sim, "n%u went back to older news of n%u", node + 1u, about + 1u);
+		death_note(sim, node, about, record);
 		sim->seen[node][about].boot = record->boot;
 		sim->seen[node][about].incarnation = record->incarnation;
 		sim->seen[node][about].state = record->state;
@@ -257,6 +296,7 @@ checker_step(struct sim *sim, uint16_t node)
 	if (sim->delivered > (sim->now_ns / NS_PER_SEC + 5) * (sim->node_count * (sim->node_count - 1u) * 100 + 1000))
 		sim_fail(sim, "more packets than anything needs: %" PRIu64, sim->delivered);
 	order_check(sim, node);
+	proposal_check(sim, node);
 	if (cluster->counters.cut)
 		sim_fail(sim, "a step of n%u had more to say than fits", node + 1u);
 	if (cluster->counters.malformed && sim->network.corrupt == 0)

@@ -309,6 +309,7 @@ sim_start(struct sim *sim, uint16_t node)
 	n->paused = false;
 	sim_disturb(sim, node);
 	memset(sim->seen[node], 0, sizeof sim->seen[node]);
+	memset(sim->dead_at[node], 0, sizeof sim->dead_at[node]);
 	sim_command(sim, node, CLUSTER_TICK);
 }
 
@@ -368,8 +369,10 @@ sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind)
 {
 	struct cluster_event event = { .kind = kind };
 
-	if (kind == CLUSTER_LEAVE || kind == CLUSTER_DRAIN)
+	if (kind == CLUSTER_LEAVE || kind == CLUSTER_DRAIN) {
 		sim->nodes[node].leaving = true;
+		sim->nodes[node].leave_boot = sim->nodes[node].config.boot;
+	}
 	step(sim, node, &event);
 }
 
@@ -417,6 +420,7 @@ sim_close(struct sim *sim)
 	for (size_t i = 0; i < sim->epoch_count; i++)
 		free(sim->epochs[i].ring);
 	free(sim->epochs);
+	free(sim->proposals);
 	free(sim->taken);
 	free(sim->heap);
 }

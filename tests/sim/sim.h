@@ -28,6 +28,7 @@ struct sim_node {
 	bool made;          /* cluster_init() was called and cluster_deinit() not */
 	bool up, paused;
 	bool leaving, removed; /* told to leave or drain; has left */
+	uint64_t leave_boot; /* the last life that was told so */
 	uint64_t started_ns;/* simulated time of this life's start */
 	uint64_t mono_base, wall_offset_ms;
 	uint32_t rate;      /* clock ticks in thousandths of true time */
@@ -78,8 +79,9 @@ struct sim {
 	char failure[SIM_TEXT_MAX]; /* empty: none */
 	struct sim_epoch *epochs;
 	size_t epoch_count, epoch_size;
-	uint64_t dead_since[SIM_NODES_MAX]; /* simulated time of the first Dead about it since it was last Alive to all */
-	uint64_t dead_began[SIM_NODES_MAX], dead_ended[SIM_NODES_MAX]; /* the last such spell that is over */
+	uint64_t *proposals; /* digests of all tables that anybody proposed */
+	size_t proposal_count, proposal_size;
+	uint64_t dead_at[SIM_NODES_MAX][SIM_NODES_MAX]; /* observer, about: Dead since then; 0: not */
 	uint64_t index_owner[RING_MEMBERS_MAX];
 	uint64_t *taken;    /* numbers of the packets that lives took, by hash */
 	bool duplicates[SIM_NODES_MAX]; /* was told that another process uses its id */

@@ -108,6 +108,31 @@ members_come_and_go_and_the_table_stays_whole(void **state)
 }
 
 static void
+a_second_death_is_counted_from_its_own_beginning(void **state)
+{
+	struct members members;
+	struct peer_record record = record_of("n1", 7, 2, PEER_SUSPECTED);
+	struct member *member;
+
+	(void)state;
+	assert_true(members_init(&members, 4));
+	member = members_add(&members, &record, 100);
+	member_accuse(member, 5);
+	record.incarnation = 3; /* it refuted, which we did not hear, and is suspected again */
+	members_set(&members, member, &record, 200);
+	assert_int_equal(member->since_ns, 200);
+	assert_int_equal(member->accuser_count, 0);
+	record.state = PEER_DEAD;
+	members_set(&members, member, &record, 300);
+	members_set(&members, member, &record, 350); /* the same once more is no other death */
+	assert_int_equal(member->since_ns, 300);
+	record.incarnation = 4;
+	members_set(&members, member, &record, 400);
+	assert_int_equal(member->since_ns, 400);
+	members_deinit(&members);
+}
+
+static void
 accusers_count_once_and_are_bounded(void **state)
 {
 	struct member member = { .id = 99 };
@@ -129,6 +154,7 @@ main(void)
 		cmocka_unit_test(news_is_ordered_by_incarnation_then_boot_then_rank),
 		cmocka_unit_test(the_digest_tells_equal_tables_from_others),
 		cmocka_unit_test(members_come_and_go_and_the_table_stays_whole),
+		cmocka_unit_test(a_second_death_is_counted_from_its_own_beginning),
 		cmocka_unit_test(accusers_count_once_and_are_bounded),
 	};
 
