@@ -522,6 +522,8 @@ cluster_view(const struct cluster *c, struct now now, struct cluster_view *view)
 	view->changes = c->counters.changes;
 	view->ring_size = ring_size(cluster_topology(c));
 	view->replication_factor = c->config.replication;
+	view->heartbeat_ns = c->config.heartbeat_ns;
+	view->phi_threshold = c->config.phi_threshold;
 	view->count = c->members.count;
 	for (uint16_t i = 0; i < c->members.count; i++) {
 		const struct member *member = members_at(&c->members, i);
@@ -534,6 +536,10 @@ cluster_view(const struct cluster *c, struct now now, struct cluster_view *view)
 		out->state = member->record.state;
 		out->incarnation = member->record.incarnation;
 		out->boot = member->record.boot;
+		out->rack = member->record.rack;
+		out->weight = member->record.weight;
+		out->heard_ns = member->heard_ns;
+		out->watched = member->watched;
 		out->self = member == c->self;
 		out->phi = member->watched ? phi_value(&member->phi, &phi, now.mono_ns) : 0;
 	}

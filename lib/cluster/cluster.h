@@ -164,14 +164,18 @@ struct cluster_member_view {
 	struct peer_address address, api;
 	uint8_t state; /* enum peer_state */
 	double phi;    /* 0 when others watch it */
-	uint32_t incarnation;
+	uint32_t incarnation, rack;
 	uint64_t boot;
-	bool self;
+	uint64_t heard_ns; /* mono_ns of the last packet from it; 0: none yet */
+	uint16_t weight;
+	bool self, watched; /* watched: this node judges its heartbeats */
 };
 
 /* A plain snapshot for people and programs. */
 struct cluster_view {
 	uint64_t epoch, changes;
+	uint64_t heartbeat_ns;
+	double phi_threshold;
 	uint32_t ring_size;
 	uint8_t replication_factor;
 	uint16_t count;
