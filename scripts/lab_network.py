@@ -1,0 +1,154 @@
+"""Switch, cables and faults of scripts/lab."""
+import contextlib
+import json
+import os
+import re
+import time
+
+from lab_machine import (CLIENT, CLONE_NEWNET, NET, ROOT, RUN, LabError, call, end, hosts_text, ip_batch, is_ours, libc,
+                         namespace, namespaces, read, read_json, run, spawn, started_at, switch_port, write)
+
+# Inside the lab's namespaces only: no IPv6 chatter, and a switch that passes broken IP on.
+NAMESPACE_SYSCTLS = {
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv6/conf/default/disable_ipv6": "1",
+    "bridge/bridge-nf-call-iptables": "0",
+    "bridge/bridge-nf-call-ip6tables": "0",
+    "bridge/bridge-nf-call-arptables": "0",
+}
+
+# --- network ---------------------------------------------------------------------
+
+def prepare_namespace(name):
+    run("ip", "netns", "add", name)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            with open(f"/run/netns/{name}") as f:
+                call(libc.setns(f.fileno(), CLONE_NEWNET), "setns")
+            for setting, value in NAMESPACE_SYSCTLS.items():
+                with contextlib.suppress(OSError), open(f"/proc/sys/net/{setting}", "w") as f:
+                    f.write(value)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    run("ip", "-n", name, "link", "set", "lo", "up")
+
+
+def build_switch():
+    prepare_namespace(namespace("sw"))
+    prepare_namespace(namespace("client"))
+    sw, client = namespace("sw"), namespace("client")
+    ip_batch([f"link add br0 type bridge mcast_snooping 0", f"link add br1 type bridge mcast_snooping 0",
+              "link set br0 up", "link set br1 up"], sw)
+    connect(client, "pc", "cc", CLIENT, 1)
+    ip_batch([f"addr add {NET}.0.{CLIENT}/24 dev e0", f"addr add {NET}.1.{CLIENT}/24 dev ctl0"], client)
+
+
+def connect(netns, data, control, octet, queues):
+    """Two cables from a namespace to the switch: e0 for data, ctl0 for the control plane."""
+    sw, many = namespace("sw"), f"numtxqueues {queues} numrxqueues {queues}"
+    ip_batch([
+        f"link add {data} netns {sw} {many} type veth peer name e0 netns {netns} {many}",
+        f"link add {control} netns {sw} type veth peer name ctl0 netns {netns}"])
+    ip_batch([f"link set e0 address 02:00:00:09:00:{octet:02x} up", "link set ctl0 up"], netns)
+    ip_batch([f"link set {data} master br0 up", f"link set {control} master br1 up"], sw)
+    # A kernel sender over veth leaves its checksum to a NIC that is not there, and
+    # merges frames, and keeps a VLAN tag beside the frame: an AF_XDP or AF_PACKET
+    # receiver would see neither sum, nor frames, nor tag.
+    run("ip", "netns", "exec", sw, "ethtool", "-K", data,
+        "tx", "off", "tso", "off", "gso", "off", "gro", "off", "txvlan", "off", "tx-vlan-stag-hw-insert", "off")
+
+
+def build_node(index, workers):
+    name = namespace(f"n{index}")
+    prepare_namespace(name)
+    connect(name, f"p{index}", f"c{index}", index, workers)
+    ip_batch([f"addr add {NET}.1.{index}/24 dev ctl0"], name)
+
+
+def build_network(count, workers):
+    os.makedirs(RUN, exist_ok=True)
+    have = namespaces()
+    if namespace("sw") not in have:
+        write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": 0}))
+        build_switch()
+    for i in range(1, count + 1):
+        if namespace(f"n{i}") not in have:
+            build_node(i, workers)
+    count = max(count, sum(1 for n in namespaces() if re.search(r"-n\d+$", n)))
+    write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": count}))
+    # In place: running commands have this very file bound over /etc/hosts.
+    with open(f"{RUN}/hosts", "w") as f:
+        f.write(hosts_text(count))
+
+
+def network_is_whole():
+    """Every namespace the state file names, and the switch's ports, are there."""
+    state = read_json(f"{RUN}/lab.json", None)
+    if state is None:
+        return not namespaces()
+    want = {namespace("sw"), namespace("client")} | {namespace(f"n{i + 1}") for i in range(state["nodes"])}
+    if set(namespaces()) != want:
+        return False
+    links = run("ip", "-n", namespace("sw"), "-br", "link", check=False).stdout
+    ports = ["pc", "cc"] + [f"{c}{i + 1}" for i in range(state["nodes"]) for c in "pc"]
+    return all(re.search(rf"^{p}@", links, re.M) for p in ports)
+
+
+# --- impairments -----------------------------------------------------------------
+
+def impairments():
+    return read_json(f"{RUN}/impairments.json", {"cut": [], "loss": {}, "delay": {}})
+
+
+def apply_impairments(state):
+    """Writes the switch's whole rule set at once. Hooks on a node's own e0 would see
+    nothing: XDP comes before them."""
+    rules = []
+    for a, b in state["cut"]:
+        a, b = switch_port(a, state["delay"]), switch_port(b, state["delay"])
+        rules += [f'iifname "{a}" oifname "{b}" counter drop', f'iifname "{b}" oifname "{a}" counter drop']
+    for node, percent in state["loss"].items():
+        share = "counter drop" if percent == 100 else f"numgen random mod 100000 < {round(percent * 1000)} counter drop"
+        port = switch_port(node, state["delay"])
+        rules += [f'iifname "{port}" {share}', f'oifname "{port}" {share}']
+    body = "\n".join(["type filter hook forward priority 0; policy accept;"] + rules)
+    table = f"table bridge lab\ndelete table bridge lab\ntable bridge lab {{\nchain impair {{\n{body}\n}}\n}}\n"
+    run("ip", "netns", "exec", namespace("sw"), "nft", "-f", "-", text=table)
+    write(f"{RUN}/impairments.json", json.dumps(state))
+
+
+def relay_pid(node):
+    state = read_json(f"{RUN}/{node}.relay.json", {})
+    pid = state.get("pid")
+    return pid if pid and started_at(pid) == state.get("started") and is_ours(pid, "lab-relay") else None
+
+
+def relay_stop(node):
+    """Puts the node's port back on the bridge."""
+    pid, index = relay_pid(node), node[1:]
+    if pid:
+        end(pid)
+    with contextlib.suppress(OSError):
+        os.unlink(f"{RUN}/{node}.relay.json")
+    sw = namespace("sw")
+    run("ip", "-n", sw, "link", "del", f"r{index}", check=False)
+    run("ip", "-n", sw, "link", "set", f"p{index}", "master", "br0", check=False)
+
+
+def relay_start(node, delay_ms, jitter_ms):
+    """p1 leaves the bridge; the relay carries its frames to r1, which is on it."""
+    index, sw = node[1:], namespace("sw")
+    relay_stop(node)
+    ip_batch([f"link set p{index} nomaster", f"link add r{index} type veth peer name d{index}",
+              f"link set r{index} master br0 up", f"link set d{index} up"], sw)
+    run("ip", "netns", "exec", sw, "ethtool", "-K", f"r{index}", "tx", "off", "tso", "off", "gso", "off")
+    pid = spawn(sw, [f"{ROOT}/scripts/lab-relay", f"p{index}", f"d{index}", str(delay_ms), str(jitter_ms)],
+                f"{RUN}/{node}.relay.log")
+    end_at = time.monotonic() + 5
+    while not is_ours(pid, "lab-relay") or "relaying" not in read(f"{RUN}/{node}.relay.log"):
+        if time.monotonic() > end_at:
+            raise LabError(f"the relay of {node} did not start: {read(f'{RUN}/{node}.relay.log')}")
+        time.sleep(0.01)
+    write(f"{RUN}/{node}.relay.json", json.dumps({"pid": pid, "started": started_at(pid)}))
