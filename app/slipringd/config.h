@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 
+#include "ring/table.h"
 #include "schema.h"
 
 #define FIELD_TEXT(name) char name[VALUE_TEXT_SIZE]

@@ -31,6 +31,7 @@ cluster_config_default(struct cluster_config *config)
 	cluster_config_interval(config, 50 * NS_PER_MS);
 	config->replication = 3;
 	config->weight = RING_WEIGHT_DEFAULT;
+	config->workers = 1;
 	config->members_max = CLUSTER_MEMBERS_MAX;
 	config->watchers_max = 16;
 	config->dead_node_removal_enabled = true;
@@ -74,7 +75,7 @@ static struct peer_record
 own_record(const struct cluster_config *config, uint8_t state)
 {
 	struct peer_record record = { .boot = config->boot, .incarnation = 1, .rack = config->rack,
-		.address = config->address, .api = config->api, .weight = config->weight, .state = state };
+		.address = config->address, .api = config->api, .weight = config->weight, .workers = config->workers, .state = state };
 
 	record.id_len = (uint8_t)strnlen(config->id, PEER_ID_MAX);
 	memcpy(record.id, config->id, record.id_len);
@@ -90,6 +91,7 @@ cluster_init(struct cluster *c, const struct cluster_config *config, struct now 
 	struct peer_record record;
 
 	CHECK(config->id[0] && config->boot != 0 && config->address.port != 0 && config->weight > 0);
+	CHECK(config->workers > 0);
 	CHECK(config->seed_count <= CLUSTER_SEEDS_MAX && config->heartbeat_ns >= NS_PER_MS && config->watchers_max > 0);
 	memset(c, 0, sizeof *c);
 	c->config = *config;

@@ -46,6 +46,7 @@ struct cluster_config {
 	uint8_t seed_count;
 	uint8_t replication;       /* owners wanted a slot */
 	uint16_t weight;           /* virtual_nodes */
+	uint8_t workers;           /* native ports from api.port on */
 	uint32_t rack;
 	uint16_t members_max;
 	uint16_t watchers_max;     /* how many watch one node; all do in clusters up to one more than this */

@@ -152,7 +152,7 @@ draft_send(struct draft *draft)
 	action->packet = draft->packet;
 	action->priority = true;
 	action->len = (uint16_t)envelope_seal(&c->envelope, draft->packet, (size_t)(draft->out.at - draft->packet) -
-	    ENVELOPE_HEADER_LEN);
+	    ENVELOPE_HEADER_LEN, ENVELOPE_CONTROL);
 	c->counters.packets_out++;
 	c->counters.bytes_out += action->len;
 }

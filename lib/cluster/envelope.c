@@ -71,12 +71,13 @@ clear_sum(const struct envelope *envelope, const uint8_t *packet, size_t len)
 }
 
 size_t
-envelope_seal(struct envelope *envelope, uint8_t *packet, size_t len)
+envelope_seal(struct envelope *envelope, uint8_t *packet, size_t len, enum envelope_class class)
 {
 	memset(packet, 0, 8);
 	packet[0] = ENVELOPE_VERSION;
 	packet[1] = envelope->sealing.algorithm;
 	packet[2] = envelope->key_tags[0];
+	packet[3] = (uint8_t)class;
 	store_le64(packet + 8, envelope->boot);
 	store_le64(packet + 16, ++envelope->counter);
 	if (envelope->config.insecure) {
@@ -201,7 +202,8 @@ header_verdict(const struct envelope *envelope, const uint8_t *packet, size_t le
 {
 	size_t overhead = ENVELOPE_HEADER_LEN + (envelope->config.insecure ? (size_t)ENVELOPE_CLEAR_LEN : AEAD_TAG_LEN);
 
-	if (len < overhead || packet[0] != ENVELOPE_VERSION || load_le64(packet + 8) == 0)
+	if (len < overhead || packet[0] != ENVELOPE_VERSION || packet[3] >= ENVELOPE_CLASS_COUNT ||
+	    load_le64(packet + 8) == 0)
 		return ENVELOPE_MALFORMED;
 	if ((packet[1] == AEAD_NONE) != envelope->config.insecure)
 		return ENVELOPE_CLEAR;

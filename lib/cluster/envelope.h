@@ -3,12 +3,14 @@
  *
  * Purpose: proves that a packet was made by a holder of the cluster key, in this
  *   cluster, by one life of one sender, and is taken once.
- * Format: 0 u8 version (1)  1 u8 algorithm  2 u8 key tag  3 u8 reserved 0
+ * Format: 0 u8 version (1)  1 u8 algorithm  2 u8 key tag  3 u8 class
  *   4 u32 reserved 0  8 u64 boot nonce of the sender  16 u64 counter, from 1
  *   24 ciphertext, then 16 bytes of tag. Associated data: these 24 bytes and the
  *   cluster's name. Clear text (algorithm 0, only when `insecure`): 8 bytes of
  *   SipHash under the cluster's name stand for the tag; they catch bit errors and
  *   strangers, not attackers.
+ * Class: whether a packet is of the cluster's own affairs or carries data, in the clear and
+ *   authenticated, so that whoever takes packets in can let the former pass the latter.
  * Replay: a window of 1024 counters per sender's life; what is older or was seen is refused.
  *   A life is remembered only after its first packet proved itself. A receiver that
  *   forgot (it restarted) is protected one layer up: packets name the life they are for.
@@ -36,10 +38,16 @@ enum {
 	ENVELOPE_NAME_MAX = 63,
 };
 
+enum envelope_class {
+	ENVELOPE_CONTROL = 0, /* gossip, probes, ballots */
+	ENVELOPE_DATA = 1,    /* the link */
+	ENVELOPE_CLASS_COUNT
+};
+
 /* What became of a packet. */
 enum envelope_verdict {
 	ENVELOPE_OK = 0,
-	ENVELOPE_MALFORMED,   /* too short, another version, or an algorithm this machine lacks */
+	ENVELOPE_MALFORMED,   /* too short, another version or class, or an algorithm this machine lacks */
 	ENVELOPE_CLEAR,       /* clear text where it is not allowed, or sealed where clear text is the rule */
 	ENVELOPE_KEY_UNKNOWN, /* no key with this tag */
 	ENVELOPE_FORGED,      /* the tag is wrong: other key, other cluster, or bits changed */
@@ -81,7 +89,14 @@ void envelope_deinit(struct envelope *envelope);
  * Seals len bytes that stand at packet + ENVELOPE_HEADER_LEN; returns the packet's length
  * (at most len + ENVELOPE_OVERHEAD_MAX, for which there must be room).
  */
-size_t envelope_seal(struct envelope *envelope, uint8_t *packet, size_t len);
+size_t envelope_seal(struct envelope *envelope, uint8_t *packet, size_t len, enum envelope_class class);
+
+/* What a packet claims to be, before it is opened; one that is no packet of ours is data. */
+static inline enum envelope_class
+envelope_class_claimed(const uint8_t *packet, size_t len)
+{
+	return len > ENVELOPE_HEADER_LEN && packet[3] == ENVELOPE_CONTROL ? ENVELOPE_CONTROL : ENVELOPE_DATA;
+}
 
 /* Opens a packet in place. OK: *payload and *payload_len are inside it, *boot is the sender's. */
 enum envelope_verdict envelope_open(struct envelope *envelope, uint8_t *packet, size_t len, uint64_t *boot,

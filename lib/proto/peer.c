@@ -121,6 +121,9 @@ record_body(struct reader *in, struct peer_record *record)
 		return false;
 	memset(record->id, 0, sizeof record->id);
 	memcpy(record->id, id.data, id.len);
+	record->workers = reader_left(in) ? reader_u8(in) : 1; /* older nodes do not tell */
+	if (record->workers == 0)
+		return false;
 	return memchr(record->id, 0, id.len) == NULL;
 }
 
@@ -154,6 +157,7 @@ peer_record_compose(struct writer *out, const struct peer_record *record)
 	address_compose(out, &record->address);
 	address_compose(out, &record->api);
 	writer_bytes(out, record->id, record->id_len);
+	writer_u8(out, record->workers);
 }
 
 bool

@@ -33,7 +33,7 @@ enum {
 	PEER_INCARNATION_MAX = 1 << 30, /* one a refutation: more is nonsense, and would wrap */
 	PEER_ENVELOPE_MAX = 40, /* what the envelope adds (cluster/envelope.h) */
 	PEER_PAYLOAD_MAX = UDP_PAYLOAD_MAX - PEER_ENVELOPE_MAX,
-	PEER_RECORD_LEN_MIN = 71, /* with an id of one byte, its own length included */
+	PEER_RECORD_LEN_MIN = 72, /* with an id of one byte, its own length included */
 	PEER_RECORD_LEN_MAX = PEER_RECORD_LEN_MIN - 1 + PEER_ID_MAX,
 	PEER_DIGEST_LEN = 24,
 	PEER_VOTER_LEN = 28,
@@ -102,6 +102,7 @@ struct peer_record {
 	struct peer_address address, api;
 	uint16_t weight;
 	uint8_t state;        /* enum peer_state */
+	uint8_t workers;      /* 1..; its native ports are api.port .. api.port + workers - 1; behind the id on the wire */
 	uint8_t id_len;       /* 1..PEER_ID_MAX */
 	char id[PEER_ID_MAX + 1];
 };

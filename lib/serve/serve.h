@@ -17,6 +17,8 @@
 #include "base/pkt.h"
 #include "base/status.h"
 #include "proto/request.h"
+#include "proto/topology.h"
+#include "ring/table.h"
 #include "store/store.h"
 
 struct serve;
@@ -29,6 +31,15 @@ struct serve_prefix {
 
 enum { SERVE_PREFIXES_MAX = 16 };
 
+/* What workers must know of the cluster. Whole before it is published, never written after; read under RCU. */
+struct serve_ring {
+	struct ring_snapshot snapshot;
+	uint16_t self;  /* this node's position in snapshot.topology.members; RING_NOBODY: it is not there */
+	uint32_t epoch; /* what native frames carry: low 32 bits of the topology's */
+	uint32_t topology_len;
+	uint8_t topology[TOPOLOGY_SIZE_MAX]; /* rule 2: what TOPOLOGY answers */
+};
+
 struct serve_config {
 	uint32_t worker, worker_count;
 	struct store *store;
@@ -36,7 +47,8 @@ struct serve_config {
 	const struct counters *all_counters[WORKER_MAX]; /* of every worker, for STATS */
 	uint64_t start_wall_ms;
 	uint16_t native_port;                         /* of worker 0; worker i listens on + i */
-	uint32_t epoch;
+	uint32_t epoch;                               /* of the single node; with a ring, the ring's */
+	const struct serve_ring *_Atomic *ring;       /* NULL: single node; *ring NULL: no topology yet */
 	uint8_t cookie_secret[16];                    /* the same on all workers; random per boot */
 	uint16_t boot;                                /* boot id in cookies, random, not 0 */
 	bool require_auth;

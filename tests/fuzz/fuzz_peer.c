@@ -50,7 +50,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			len = size - at;
 		memcpy(packet + ENVELOPE_HEADER_LEN, data + at, len);
 		at += len;
-		event.len = envelope_seal(&peer, packet, len);
+		event.len = envelope_seal(&peer, packet, len, ENVELOPE_CONTROL);
 		now_ns += 10 * NS_PER_MS;
 		cluster_step(&cluster, (struct now){ .mono_ns = now_ns }, &event, &actions);
 		cluster_check(&cluster);

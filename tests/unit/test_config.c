@@ -279,7 +279,8 @@ an_unknown_key_is_refused_with_its_line_and_the_likely_one(void **state)
 	    "f:1:1: unknown key 'shared_key_file'; did you mean 'native.shared_key_file'?");
 	expect_yaml_problem("native:\n  memory: 1G\n", "f:2:3: unknown key 'native.memory'; did you mean 'memory'?");
 	expect_yaml_problem("replication_factor: 3\n",
-	    "f:1:1: unknown key 'replication_factor'; --help lists the keys");
+	    "f:1:1: unknown key 'replication_factor'; did you mean 'cluster.replication_factor'?");
+	expect_yaml_problem("quorum_margin: 3\n", "f:1:1: unknown key 'quorum_margin'; --help lists the keys");
 	expect_yaml_problem("\"wor\\nkers\": 3\n", "f:1:1: unknown key 'wor?kers'; did you mean 'workers'?");
 	expect_yaml_problem("<<: {workers: 2}\n", "f:1:1: unknown key '<<'");
 }

@@ -24,7 +24,7 @@ static size_t
 seal_text(struct envelope *envelope, uint8_t *packet, const char *text)
 {
 	memcpy(packet + ENVELOPE_HEADER_LEN, text, strlen(text));
-	return envelope_seal(envelope, packet, strlen(text));
+	return envelope_seal(envelope, packet, strlen(text), ENVELOPE_CONTROL);
 }
 
 static enum envelope_verdict

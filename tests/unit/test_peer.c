@@ -11,7 +11,7 @@
 static struct peer_record
 record_of(const char *id)
 {
-	struct peer_record record = { .boot = 5, .accuser = 6, .incarnation = 7, .rack = 8, .age_s = 9, .weight = 64,
+	struct peer_record record = { .boot = 5, .accuser = 6, .incarnation = 7, .rack = 8, .age_s = 9, .weight = 64, .workers = 3,
 		.state = PEER_SUSPECTED, .address = { .port = 7946 }, .id_len = (uint8_t)strlen(id) };
 
 	memcpy(record.id, id, record.id_len);
@@ -106,7 +106,7 @@ nonsense_is_refused(void **state)
 		in = reader_of(good, cut);
 		assert_false(peer_record_parse(&in, &record));
 	}
-	static const struct { size_t at; uint8_t value; } wrong[] = { { 2, 0 }, { 2, 7 }, { 3, 0 }, { 3, 64 }, { 70, 0 } };
+	static const struct { size_t at; uint8_t value; } wrong[] = { { 2, 0 }, { 2, 7 }, { 3, 0 }, { 3, 64 }, { 70, 0 }, { 72, 0 } };
 
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 		memcpy(bytes, good, len);
