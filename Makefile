@@ -72,6 +72,7 @@ run: ## install what is missing, build, bring one node up on a virtual NIC
 	@echo "Try:   scripts/lab exec slipring set greeting hello"
 	@echo "       scripts/lab exec slipring get greeting"
 	@echo "       scripts/lab exec slipring stats"
+	@echo "       curl -H 'Authorization: Bearer dev-token' http://127.0.0.1:8081/v1/cache/greeting"
 	@echo "Then:  scripts/lab logs -f n1, scripts/lab status, make stop"
 
 stop: ## end what `make run` started

@@ -173,6 +173,28 @@ def wait_gone(pid, started, seconds):
     return True
 
 
+def helper_pid(note, comm):
+    """The running helper that a state file of this lab names, or None."""
+    state = read_json(f"{RUN}/{note}", {})
+    pid = state.get("pid")
+    return pid if pid and started_at(pid) == state.get("started") and is_ours(pid, comm) else None
+
+
+def helper_start(netns, command, name, comm):
+    """A helper that says "relaying" once it works; noted in NAME.json, what it says in NAME.log."""
+    log = f"{RUN}/{name}.log"
+    with contextlib.suppress(OSError):
+        os.unlink(log)
+    pid = spawn(netns, command, log)
+    started, end_at = started_at(pid), time.monotonic() + 5
+    while "relaying" not in read(log) or not is_ours(pid, comm):
+        if time.monotonic() > end_at or wait_gone(pid, started, 0):
+            end(pid, signal.SIGKILL)
+            raise LabError(f"{command[0]} did not start: {read(log).strip()}")
+        time.sleep(0.01)
+    write(f"{RUN}/{name}.json", json.dumps({"pid": pid, "started": started}))
+
+
 def end(pid, number=signal.SIGTERM, seconds=10):
     started = started_at(pid)
     try:
@@ -186,7 +208,7 @@ def end(pid, number=signal.SIGTERM, seconds=10):
 
 
 def spawn(netns, command, log):
-    """Starts a program of its own session in a namespace; returns its pid."""
+    """Starts a program of its own session in a namespace (None: here); returns its pid."""
     # The lab's own variables are not settings of the daemon.
     env = {k: v for k, v in os.environ.items() if not k.startswith("SLIPRING_LAB")
            and k not in ("SLIPRING_HOST", "SLIPRING_BUILD")}
@@ -194,7 +216,8 @@ def spawn(netns, command, log):
     def child():
         os.setsid()
         try:
-            enter(netns)
+            if netns:
+                enter(netns)
         except OSError as problem:  # subprocess would tell no more than that there was one
             os.write(2, f"{problem}\n".encode())
             raise
@@ -203,7 +226,7 @@ def spawn(netns, command, log):
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                     preexec_fn=child, env=env, cwd="/").pid
         except subprocess.SubprocessError:
-            raise LabError(f"cannot start {command[0]} in {netns}:\n{tail(log)}")
+            raise LabError(f"cannot start {command[0]} in {netns or 'this namespace'}:\n{tail(log)}")
 
 
 # --- huge pages ------------------------------------------------------------------

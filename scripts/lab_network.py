@@ -3,10 +3,10 @@ import contextlib
 import json
 import os
 import re
-import time
 
-from lab_machine import (CLIENT, CLONE_NEWNET, NET, ROOT, RUN, LabError, call, end, hosts_text, ip_batch, is_ours, libc,
-                         namespace, namespaces, read, read_json, run, spawn, started_at, switch_port, write)
+from lab_machine import (CLIENT, CLONE_NEWNET, NET, ROOT, RUN, call, end, helper_pid, helper_start, hosts_text, ip_batch,
+                         libc, namespace, namespaces, read_json, run, switch_port, write)
+from lab_ports import first_ports
 
 # Inside the lab's namespaces only: no IPv6 chatter, and a switch that passes broken IP on.
 NAMESPACE_SYSCTLS = {
@@ -69,15 +69,15 @@ def build_node(index, workers):
 
 def build_network(count, workers):
     os.makedirs(RUN, exist_ok=True)
-    have = namespaces()
+    have, ports = namespaces(), first_ports()
     if namespace("sw") not in have:
-        write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": 0}))
+        write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": 0, "ports": ports}))
         build_switch()
     for i in range(1, count + 1):
         if namespace(f"n{i}") not in have:
             build_node(i, workers)
     count = max(count, sum(1 for n in namespaces() if re.search(r"-n\d+$", n)))
-    write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": count}))
+    write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": count, "ports": ports}))
     # In place: running commands have this very file bound over /etc/hosts.
     with open(f"{RUN}/hosts", "w") as f:
         f.write(hosts_text(count))
@@ -120,9 +120,7 @@ def apply_impairments(state):
 
 
 def relay_pid(node):
-    state = read_json(f"{RUN}/{node}.relay.json", {})
-    pid = state.get("pid")
-    return pid if pid and started_at(pid) == state.get("started") and is_ours(pid, "lab-relay") else None
+    return helper_pid(f"{node}.relay.json", "lab-relay")
 
 
 def relay_stop(node):
@@ -144,11 +142,5 @@ def relay_start(node, delay_ms, jitter_ms):
     ip_batch([f"link set p{index} nomaster", f"link add r{index} type veth peer name d{index}",
               f"link set r{index} master br0 up", f"link set d{index} up"], sw)
     run("ip", "netns", "exec", sw, "ethtool", "-K", f"r{index}", "tx", "off", "tso", "off", "gso", "off")
-    pid = spawn(sw, [f"{ROOT}/scripts/lab-relay", f"p{index}", f"d{index}", str(delay_ms), str(jitter_ms)],
-                f"{RUN}/{node}.relay.log")
-    end_at = time.monotonic() + 5
-    while not is_ours(pid, "lab-relay") or "relaying" not in read(f"{RUN}/{node}.relay.log"):
-        if time.monotonic() > end_at:
-            raise LabError(f"the relay of {node} did not start: {read(f'{RUN}/{node}.relay.log')}")
-        time.sleep(0.01)
-    write(f"{RUN}/{node}.relay.json", json.dumps({"pid": pid, "started": started_at(pid)}))
+    helper_start(sw, [f"{ROOT}/scripts/lab-relay", f"p{index}", f"d{index}", str(delay_ms), str(jitter_ms)],
+                 f"{node}.relay", "lab-relay")
