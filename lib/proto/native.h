@@ -13,7 +13,9 @@
  *    4 u8  op_count 1..64          24 u64 cookie    high 16 bits boot id, 48 bits MAC; 0 none
  *      (responses: 0 with error)   32 u32 epoch     ring epoch the sender knows; 0 none
  *    5 u8  error (responses)       36 u32 window    requests: sequence - window is the floor
- *    6 u16 reserved 0                               responses: 0
+ *    6 u16 boot (requests)                          responses: 0
+ *  boot: 0, or the boot that a repeated write was first sent to. Where it was not run and
+ *  the owner has another boot, it is not run either: STALE_BOOT, whose version is the boot.
  *
  *  Request operation, 12 bytes, then extras, key, value:
  *    0 u8 opcode  1 u8 flags  2 u16 slot  4 u16 key_len  6 u8 extras_len  7 u8 reserved 0  8 u32 value_len
@@ -85,6 +87,7 @@ struct native_header {
 	uint8_t version, flags, op_count, error; /* error: enum op_status */
 	uint64_t client, sequence, cookie;
 	uint32_t epoch, window;
+	uint16_t boot; /* requests: the only one that may execute the writes; 0 any */
 };
 
 /* The boot a cookie was given in; 0 for no cookie. */

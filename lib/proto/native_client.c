@@ -10,7 +10,7 @@ native_header_compose(const struct native_header *header, uint8_t out[NATIVE_HEA
 	out[3] = header->flags;
 	out[4] = header->op_count;
 	out[5] = header->error;
-	store_le16(out + 6, 0);
+	store_le16(out + 6, header->boot);
 	store_le64(out + 8, header->client);
 	store_le64(out + 16, header->sequence);
 	store_le64(out + 24, header->cookie);

@@ -14,7 +14,7 @@
 
 _Static_assert(KEY_LEN_MAX < 256, "a key_len with extras_len 0 is below 256 as one number");
 
-/* Bytes 0..7 of a plain header: magic, version, no flags, one operation, no error, reserved. */
+/* Bytes 0..7 of a plain header: magic, version, no flags, one operation, no error, no boot. */
 #define PLAIN_ONE_OP (NATIVE_MAGIC | (uint64_t)NATIVE_VERSION << 16 | 1ull << 32)
 
 static void
@@ -24,6 +24,7 @@ read_identity(struct frame *frame, const uint8_t *header)
 	frame->sequence = load_le64(header + 16);
 	frame->cookie = load_le64(header + 24);
 	frame->epoch = load_le32(header + 32);
+	frame->boot = load_le16(header + 6);
 }
 
 static void
@@ -83,7 +84,7 @@ judge_header(const uint8_t *header, uint16_t len)
 		return NATIVE_NO_REQUEST;
 	if (header[2] != NATIVE_VERSION)
 		return NATIVE_WRONG_VERSION;
-	if (flags & ~NATIVE_FLAG_AUTH || header[5] != 0 || load_le16(header + 6) != 0)
+	if (flags & ~NATIVE_FLAG_AUTH || header[5] != 0)
 		return NATIVE_MALFORMED;
 	return header[4] >= 1 && header[4] <= FRAME_OPS_MAX ? NATIVE_OK : NATIVE_MALFORMED;
 }

@@ -145,6 +145,7 @@ struct frame {
 	/* native */
 	uint64_t client, sequence, cookie;
 	uint32_t epoch;
+	uint16_t boot;        /* the only one that may execute its writes; 0 any */
 	/* memcached UDP */
 	uint16_t request_id;
 };

@@ -110,6 +110,22 @@ is_final(enum op_status status)
 	return status != OP_STATUS_BUSY && status != OP_STATUS_UPLOAD_INCOMPLETE;
 }
 
+/*
+ * A write that another boot, or another owner, may have run: what this one does not
+ * remember it must not run. The version tells the boot, for writes that nobody ran.
+ */
+static ON_WORKER bool
+is_of_another_boot(struct serve *serve, const struct frame *frame, struct response *response)
+{
+	if (__builtin_expect(frame->boot == 0 || frame->boot == serve->config.boot, 1))
+		return false;
+	serve_count(serve, COUNTER_ONCE_UNKNOWN);
+	respond(response, OP_STATUS_STALE_BOOT);
+	response->version = serve->config.boot;
+	response->has_item = true;
+	return true;
+}
+
 static ON_WORKER void
 execute_once(struct serve *serve, const struct now *now, const struct frame *frame,
     const struct request *request, struct response *response)
@@ -132,7 +148,8 @@ owner_execute(struct serve *serve, const struct now *now, const struct frame *fr
 	}
 	switch (once_ask(serve->once, now, request->client, request->sequence, request->floor, &result)) {
 	case ONCE_RUN:
-		execute_once(serve, now, frame, request, response);
+		if (!is_of_another_boot(serve, frame, response))
+			execute_once(serve, now, frame, request, response);
 		break;
 	case ONCE_REPLAY:
 		replay(serve, now, request, &result, response);

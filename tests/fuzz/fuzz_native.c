@@ -74,6 +74,7 @@ check_one_way_to_write(const struct frame *frame, const struct datagram *datagra
 	struct native_header header = {
 		NATIVE_VERSION, frame->authenticated ? NATIVE_FLAG_AUTH : 0, (uint8_t)frame->count, 0,
 		frame->client, frame->sequence, frame->cookie, frame->epoch, load_le32(datagram->payload + 36),
+		load_le16(datagram->payload + 6),
 	};
 	struct writer out = writer_of(bytes + NATIVE_HEADER_LEN, sizeof bytes - NATIVE_HEADER_LEN);
 

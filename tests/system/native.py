@@ -15,8 +15,8 @@ SLOT_NONE = 0xffff
 HEADER = struct.Struct("<HBBBBHQQQII")
 
 
-def header(sequence, cookie, count=1, client=0, flags=0, version=1, magic=0x5253, epoch=0, window=0, error=0, reserved=0):
-    return HEADER.pack(magic, version, flags, count, error, reserved, client, sequence, cookie, epoch, window)
+def header(sequence, cookie, count=1, client=0, flags=0, version=1, magic=0x5253, epoch=0, window=0, error=0, boot=0):
+    return HEADER.pack(magic, version, flags, count, error, boot, client, sequence, cookie, epoch, window)
 
 
 def operation(op, key=b"", value=b"", extras=b"", flags=0, slot=None, reserved=0):

@@ -153,7 +153,7 @@ def test_bad_operation_of_a_proven_source(lab, status, frame):
     (lambda c: native.header(9, c.cookie, version=9) + native.operation(native.PING), native.UNSUPPORTED_VERSION),
     (lambda c: native.header(9, c.cookie, count=5) + native.operation(native.PING), native.BAD_REQUEST),
     (lambda c: native.header(9, c.cookie, count=0), native.BAD_REQUEST),
-    (lambda c: native.header(9, c.cookie, reserved=7) + native.operation(native.PING), native.BAD_REQUEST),
+    (lambda c: native.header(9, c.cookie, error=7) + native.operation(native.PING), native.BAD_REQUEST),
     (lambda c: native.header(9, c.cookie) + native.operation(native.SET, b"k", b"v" * 50, native.set_extras())[:-20],
      native.BAD_REQUEST),
 ])

@@ -95,6 +95,14 @@ one_worker(void **state)
 	return 0;
 }
 
+static int
+several_workers(void **state)
+{
+	(void)state;
+	rig_start(3, NULL);
+	return 0;
+}
+
 /* The only reply's header; checks that it is no longer than the frame that was sent. */
 static struct native_header
 only_refusal(void)
@@ -150,6 +158,40 @@ a_cookie_of_another_boot_is_told_so(void **state)
 	assert_int_equal(rig_do(0, rig_set("a", "v")).status, OP_STATUS_OK);
 }
 
+/* The answer of a write whose number and first boot are given. */
+static struct native_result
+repeat_incr(uint64_t sequence, uint16_t boot)
+{
+	rig.header.sequence = sequence;
+	rig.header.boot = boot;
+	rig.header.window = 0;
+	return rig_do(1, (struct request){ .op = OP_INCR, .key = view_text("n"), .slot = NATIVE_SLOT_NONE, .delta = 1 });
+}
+
+static void
+a_write_that_another_boot_may_have_run_is_not_run(void **state)
+{
+	struct native_result result;
+
+	(void)state;
+	rig_prove();
+	assert_int_equal(rig_do(0, rig_set("n", "0")).status, OP_STATUS_OK);
+	assert_int_equal(repeat_incr(2000, 0xb007 + 1).status, OP_STATUS_STALE_BOOT);
+	result = repeat_incr(2000, 0xb007 + 1);
+	assert_int_equal(result.status, OP_STATUS_STALE_BOOT);
+	assert_int_equal(result.version, 0xb007);
+	result = repeat_incr(2000, (uint16_t)result.version); /* nobody ran it, so it may go to this boot */
+	assert_int_equal(result.status, OP_STATUS_OK);
+	assert_int_equal(result.number, 1);
+	result = repeat_incr(2000, 0xb007 + 1); /* remembered: answered, whatever the boot */
+	assert_int_equal(result.status, OP_STATUS_OK);
+	assert_int_equal(result.number, 1);
+	result = repeat_incr(2001, 0);
+	assert_int_equal(result.number, 2);
+	rig.header.boot = 1;
+	assert_int_equal(rig_do(0, rig_request(OP_GET, "n")).status, OP_STATUS_OK); /* reads may go anywhere */
+}
+
 static void
 every_reply_brings_a_fresh_cookie(void **state)
 {
@@ -173,7 +215,7 @@ malformed_frames_get_an_error_only_when_proven(void **state)
 	rig_frame();
 	rig_add(rig_set("a", "v"));
 	native_header_compose(&rig.header, rig.frame);
-	rig.frame[6] = 1; /* reserved */
+	rig.frame[5] = 1; /* a request has no error */
 	rig_send(0, SERVICE_NATIVE, rig.frame, rig_frame_len());
 	rig_send(0, SERVICE_NATIVE, rig.frame, 12);
 	rig_send(0, SERVICE_NATIVE, "GET / HTTP/1.1", 14);
@@ -184,7 +226,7 @@ malformed_frames_get_an_error_only_when_proven(void **state)
 	rig_frame();
 	rig_add(rig_set("a", "v"));
 	native_header_compose(&rig.header, rig.frame);
-	rig.frame[6] = 1;
+	rig.frame[5] = 1;
 	rig_send(0, SERVICE_NATIVE, rig.frame, rig_frame_len());
 	rig_settle();
 	assert_int_equal(only_refusal().error, OP_STATUS_BAD_REQUEST);
@@ -348,6 +390,7 @@ main(void)
 		cmocka_unit_test(prefixes_compare_their_bits_only),
 		RIG(an_unproven_frame_is_challenged_and_not_executed, one_worker),
 		RIG(a_cookie_of_another_boot_is_told_so, one_worker),
+		RIG(a_write_that_another_boot_may_have_run_is_not_run, several_workers),
 		RIG(every_reply_brings_a_fresh_cookie, one_worker),
 		RIG(malformed_frames_get_an_error_only_when_proven, one_worker),
 		RIG(with_a_key_only_tagged_frames_are_served_and_replies_are_tagged, one_worker_with_a_key),

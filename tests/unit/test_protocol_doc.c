@@ -161,7 +161,7 @@ recompose_request(const struct example *example)
 		return false;
 	header = (struct native_header){ NATIVE_VERSION, frame.authenticated ? NATIVE_FLAG_AUTH : 0,
 		(uint8_t)frame.count, 0, frame.client, frame.sequence, frame.cookie, frame.epoch,
-		load_le32(example->bytes + 36) };
+		load_le32(example->bytes + 36), frame.boot };
 	native_header_compose(&header, bytes);
 	for (uint32_t i = 0; i < frame.count; i++) {
 		if (requests[i].op == OP_NONE)
