@@ -77,8 +77,10 @@ exit_code_of(enum slipring_status status)
 	case SLIPRING_TIMEOUT:
 	case SLIPRING_UNREACHABLE:
 	case SLIPRING_NO_HOST:
+	case SLIPRING_OWNER_DEAD:
 		return EXIT_UNREACHABLE;
 	case SLIPRING_OUTCOME_UNKNOWN:
+	case SLIPRING_OWNER_TIMEOUT:
 		return EXIT_UNKNOWN;
 	default:
 		return EXIT_REFUSED;

@@ -6,6 +6,7 @@ struct local {
 	struct mailbox *mailbox;
 	struct deferred *free;
 	struct deferred slots[LOCAL_SLOTS];
+	uint8_t replies[LOCAL_SLOTS][DEFERRED_REPLY_MAX];
 };
 
 struct local *
@@ -22,8 +23,12 @@ local_create(struct error *error)
 		free(local);
 		return NULL;
 	}
-	for (uint32_t i = LOCAL_SLOTS; i-- > 0;)
+	for (uint32_t i = LOCAL_SLOTS; i-- > 0;) {
+		local->slots[i].home = DEFERRED_HOME_LOCAL;
+		local->slots[i].reply = local->replies[i];
+		local->slots[i].reply_size = DEFERRED_REPLY_MAX;
 		local_give(local, &local->slots[i]);
+	}
 	return local;
 }
 
@@ -44,15 +49,9 @@ local_take(struct local *local)
 	if (!slot)
 		return NULL;
 	local->free = slot->next_free;
-	slot->next_free = NULL;
+	deferred_reset(slot);
 	slot->ops = UINT64_MAX;
-	slot->generation++;
-	slot->payload_len = slot->reply_len = 0;
-	slot->first_op = slot->reply_state = 0;
 	slot->service = SERVICE_NATIVE;
-	slot->home = DEFERRED_HOME_LOCAL;
-	slot->done = false;
-	slot->proven = true;
 	return slot;
 }
 

@@ -78,6 +78,9 @@ enum slipring_status {
 	SLIPRING_STALE_BOOT = 18,
 	SLIPRING_UNSUPPORTED_VERSION = 19, /* the node speaks another protocol version */
 	SLIPRING_UPLOAD_INCOMPLETE = 20, /* the node lacks parts of a large value; nothing was changed */
+	SLIPRING_OWNER_DEAD = 21,      /* cluster: the key's node is dead, and its keys have no other yet; nothing was executed */
+	SLIPRING_OWNER_TIMEOUT = 22,   /* cluster: the key's node did not answer the one asked; a write may have happened */
+	SLIPRING_PARTIAL = 23,         /* cluster: some nodes did not take part */
 
 	SLIPRING_TIMEOUT = 64,         /* no answer before the deadline; nothing was changed */
 	SLIPRING_UNREACHABLE = 65,     /* as TIMEOUT, and the network said why (slipring_error) */

@@ -349,7 +349,7 @@ compose_into_slot(struct composer *c)
 	c->stream = memcached_stream_of_buffer(slot->reply + slot->reply_len,
 	    DEFERRED_REPLY_MAX - slot->reply_len);
 	compose_commands(c, slot->first_op, c->frame->travel_from);
-	slot->reply_len = (uint16_t)(c->stream.at - slot->reply);
+	slot->reply_len = (uint32_t)(c->stream.at - slot->reply);
 	slot->first_op = (uint8_t)c->frame->travel_from;
 	slot->reply_state = c->state;
 }

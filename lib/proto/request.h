@@ -48,7 +48,8 @@ enum op {
 	OP_UPLOAD_COMMIT = 16, /* REQUEST_ADD, REQUEST_REPLACE, REQUEST_CAS, as SET */
 	OP_UPLOAD_ABORT = 17,
 	OP_FLUSH = 18,   /* expiry_ms: when, 0 now */
-	OP_COUNT
+	OP_COUNT,
+	OP_ANSWERED = OP_COUNT, /* serve: another node has answered; the response is there */
 };
 
 const char *op_name(enum op op); /* "get", ...; "unknown" for a number without a name */
@@ -66,6 +67,9 @@ enum request_flag {
 	REQUEST_NO_VALUE = 256, /* GET: hit or miss only */
 	REQUEST_KEEP_WIDTH = 512, /* INCR, DECR in memcached's way: see memcached.h */
 	REQUEST_NO_BUMP = 1024, /* GET: not to be counted for eviction */
+	/* a cluster */
+	REQUEST_WITH_TTL = 2048, /* GET, GAT of another node: the answer tells the time left */
+	REQUEST_SLOT_KNOWN = 4096, /* serve has computed the slot */
 };
 
 struct request {

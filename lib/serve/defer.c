@@ -6,14 +6,19 @@
 #include "base/check.h"
 
 bool
-defer_init(struct defer *defer, uint8_t home)
+defer_init(struct defer *defer, uint8_t home, uint32_t reply_size)
 {
 	*defer = (struct defer){ .home = home };
 	defer->slots = calloc(DEFERRED_MAX, sizeof *defer->slots);
-	if (!defer->slots)
+	defer->replies = calloc(DEFERRED_MAX, reply_size); /* pages come with their first use */
+	if (!defer->slots || !defer->replies) {
+		defer_deinit(defer);
 		return false;
+	}
 	for (uint32_t i = DEFERRED_MAX; i-- > 0;) {
 		defer->slots[i].home = home;
+		defer->slots[i].reply = defer->replies + (size_t)i * reply_size;
+		defer->slots[i].reply_size = reply_size;
 		defer->slots[i].next_free = defer->free;
 		defer->free = &defer->slots[i];
 	}
@@ -24,6 +29,7 @@ void
 defer_deinit(struct defer *defer)
 {
 	free(defer->slots);
+	free(defer->replies);
 }
 
 struct deferred *
@@ -36,15 +42,9 @@ defer_take(struct defer *defer, const struct datagram *datagram)
 	CHECK(datagram->payload_len <= sizeof slot->payload);
 	defer->free = slot->next_free;
 	defer->out++;
-	slot->next_free = NULL;
-	slot->ops = 0;
-	slot->generation++;
+	deferred_reset(slot);
 	slot->payload_len = datagram->payload_len;
-	slot->reply_len = 0;
-	slot->first_op = slot->reply_state = 0;
 	slot->service = datagram->service;
-	slot->done = false;
-	slot->proven = true;
 	slot->peer = datagram->peer;
 	memcpy(slot->payload, datagram->payload, datagram->payload_len);
 	return slot;
@@ -54,6 +54,8 @@ void
 defer_give(struct defer *defer, struct deferred *slot)
 {
 	CHECK(slot->home == defer->home && slot->done && !slot->next_free && defer->out > 0);
+	if (slot->lent)
+		atomic_store_explicit(slot->lent, false, memory_order_release);
 	slot->done = false;
 	slot->next_free = defer->free;
 	defer->free = slot;

@@ -17,12 +17,14 @@
 
 struct defer {
 	struct deferred *slots;
+	uint8_t *replies; /* room of each slot's reply */
 	struct deferred *free;
 	uint32_t out; /* slots taken and not yet home */
 	uint8_t home;
 };
 
-bool defer_init(struct defer *defer, uint8_t home); /* false: no memory */
+/* Slots with room for reply_size bytes of reply each. False: no memory. */
+bool defer_init(struct defer *defer, uint8_t home, uint32_t reply_size);
 void defer_deinit(struct defer *defer);
 
 /* A slot that holds a copy of the datagram, proven, no operations named; NULL when all are out. */

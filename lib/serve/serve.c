@@ -35,7 +35,8 @@ serve_create(const struct serve_config *config, struct error *error)
 	check_config(config);
 	if (!serve)
 		goto no_serve;
-	if (!defer_init(&serve->defer, (uint8_t)config->worker))
+	if (!defer_init(&serve->defer, (uint8_t)config->worker,
+	    config->ring ? DEFERRED_REPLY_CLUSTER : DEFERRED_REPLY_MAX))
 		goto no_defer;
 	serve->once = once_create(seed_of(config, 1));
 	if (!serve->once)

@@ -70,11 +70,11 @@ keep_replies(struct deferred *slot, const struct reply *replies, uint32_t n)
 		uint16_t len = replies[i].payload_len;
 
 		replies[i].pkt->disposition = PKT_DONE;
-		if (slot->reply_len + sizeof len + len > sizeof slot->reply)
+		if (slot->reply_len + sizeof len + len > slot->reply_size)
 			continue;
 		store_le16(slot->reply + slot->reply_len, len);
 		memcpy(slot->reply + slot->reply_len + sizeof len, replies[i].pkt->data + PKT_UDP_PAYLOAD_OFFSET, len);
-		slot->reply_len += (uint16_t)(sizeof len + len);
+		slot->reply_len += (uint32_t)sizeof len + len;
 	}
 }
 

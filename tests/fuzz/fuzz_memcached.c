@@ -27,6 +27,7 @@ static struct run {
 	struct reply replies[SPARES];
 	uint8_t value[4096];
 	struct deferred slot;
+	uint8_t reply[DEFERRED_REPLY_MAX]; /* the slot's */
 	struct counters counters;
 } run;
 
@@ -108,7 +109,7 @@ collect(uint32_t n, uint16_t request_id, struct text *text)
 static void
 travel(struct frame *frame, uint16_t from)
 {
-	memset(&run.slot, 0, sizeof run.slot);
+	run.slot = (struct deferred){ .reply = run.reply, .reply_size = sizeof run.reply };
 	frame->datagram->deferred = &run.slot;
 	frame->travels = true;
 	frame->travel_from = from;

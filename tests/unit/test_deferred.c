@@ -134,7 +134,7 @@ a_slot_counts_its_uses_and_keeps_its_bytes(void **state)
 
 	(void)state;
 	memset(payload, 0x77, sizeof payload);
-	assert_true(defer_init(&defer, 5));
+	assert_true(defer_init(&defer, 5, DEFERRED_REPLY_MAX));
 	for (uint32_t use = 1; use <= 3; use++) {
 		for (uint32_t i = 0; i < DEFERRED_MAX; i++) {
 			slots[i] = defer_take(&defer, &datagram);
@@ -288,10 +288,11 @@ static struct deferred *
 mail_local(uint32_t worker)
 {
 	static struct deferred slot;
+	static uint8_t reply[DEFERRED_REPLY_MAX];
 
 	native_header_compose(&rig.header, rig.frame);
 	slot = (struct deferred){ .ops = UINT64_MAX, .service = SERVICE_NATIVE, .home = DEFERRED_HOME_LOCAL, .proven = true,
-		.payload_len = rig_frame_len() };
+		.payload_len = rig_frame_len(), .reply = reply, .reply_size = sizeof reply };
 	memcpy(slot.payload, rig.frame, slot.payload_len);
 	rig.workers[worker]->inbox[rig.workers[worker]->inbox_count++] = &slot;
 	rig.locals_home = 0;

@@ -29,6 +29,7 @@ static struct rig {
 	struct reply replies[SPARES];
 	struct counters counters;
 	struct deferred slot;
+	uint8_t reply[DEFERRED_REPLY_MAX]; /* the slot's */
 	char text[TEXT_MAX];
 	uint32_t text_len;
 } rig;
@@ -527,7 +528,7 @@ static void
 a_travelling_reply_keeps_the_order_of_its_commands(void **state)
 {
 	(void)state;
-	memset(&rig.slot, 0, sizeof rig.slot);
+	rig.slot = (struct deferred){ .reply = rig.reply, .reply_size = sizeof rig.reply };
 	parse("mn\r\ngat 1 a b\r\ndelete c\r\n");
 	rig.responses[1] = hit("one");
 	rig.responses[2] = hit("two");
@@ -546,7 +547,7 @@ a_travelling_reply_too_long_for_its_slot_fails_that_command_only(void **state)
 
 	(void)state;
 	memset(value, 'v', sizeof value - 1);
-	memset(&rig.slot, 0, sizeof rig.slot);
+	rig.slot = (struct deferred){ .reply = rig.reply, .reply_size = sizeof rig.reply };
 	parse("mn\r\ngat 1 a b\r\nmn\r\n");
 	rig.responses[1] = hit(value);
 	rig.responses[2] = hit("two");
@@ -561,14 +562,14 @@ a_slot_keeps_room_for_error_lines(void **state)
 	const uint16_t start = DEFERRED_REPLY_MAX - MEMCACHED_STREAM_RESERVE - 20;
 
 	(void)state;
-	memset(&rig.slot, 0, sizeof rig.slot);
+	rig.slot = (struct deferred){ .reply = rig.reply, .reply_size = sizeof rig.reply };
 	parse("get a\r\nmn\r\nget a\r\nmn\r\n");
 	rig.responses[0] = rig.responses[2] = hit("twenty bytes and more");
 	rig.slot.reply_len = start;
 	travel(3);
 	assert_int_equal(rig.slot.reply_len, start + 3 * 45);
 	assert_memory_equal(rig.slot.reply + start, "SERVER_ERROR out of memory writing response\r\nSERVER_ERROR", 57);
-	memset(&rig.slot, 0, sizeof rig.slot);
+	rig.slot = (struct deferred){ .reply = rig.reply, .reply_size = sizeof rig.reply };
 	rig.slot.reply_len = start - 30;
 	travel(3);
 	assert_memory_equal(rig.slot.reply + start - 30, "VALUE a 5 21\r\ntwenty bytes and more\r\nEND\r\nMN\r\nSERVER", 52);
@@ -581,9 +582,9 @@ a_slot_that_is_full_ends_the_reply_and_is_counted(void **state)
 	uint32_t i = 0;
 
 	(void)state;
-	memset(&rig.slot, 0, sizeof rig.slot);
+	rig.slot = (struct deferred){ .reply = rig.reply, .reply_size = sizeof rig.reply };
 	rig.slot.reply_len = DEFERRED_REPLY_MAX - 20;
-	memset(rig.slot.reply, '.', sizeof rig.slot.reply);
+	memset(rig.slot.reply, '.', sizeof rig.reply);
 	for (; i < 10; i++)
 		strcat(text, "shutdown\r\n");
 	parse(text);

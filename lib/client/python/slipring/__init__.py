@@ -20,8 +20,8 @@ from ._library import (APPEND_MAX, KEY_MAX, LARGE_MAX, PORT, SHARED_KEY_LEN, TTL
                        VERSION_MINOR, WINDOW_MAX, WORKERS_MAX, Mode, Op, Status)
 from .cache import Cache, Counters, Item, Meta, Operation, Reply, Topology, compose_frame, slot
 from .errors import (BadArgument, BadKey, Busy, Changed, Error, Exists, NoHost, NoMemory, NotANumber, NotFound, NotStored,
-                     OutcomeUnknown, OutOfMemory, Refused, SomeFailed, Timeout, TooLarge, Unreachable, error_of, status_name,
-                     status_text)
+                     OutcomeUnknown, OutOfMemory, OwnerDead, OwnerTimeout, Partial, Refused, SomeFailed, Timeout, TooLarge,
+                     Unreachable, error_of, status_name, status_text)
 
 __version__ = f"{VERSION_MAJOR}.{VERSION_MINOR}"
 __all__ = [
@@ -29,6 +29,6 @@ __all__ = [
     "VERSION_MINOR", "WINDOW_MAX", "WORKERS_MAX",
     "Cache", "Counters", "Item", "Meta", "Mode", "Op", "Operation", "Reply", "Status", "Topology", "compose_frame", "slot",
     "BadArgument", "BadKey", "Busy", "Changed", "Error", "Exists", "NoHost", "NoMemory", "NotANumber", "NotFound",
-    "NotStored", "OutOfMemory", "OutcomeUnknown", "Refused", "SomeFailed", "Timeout", "TooLarge", "Unreachable", "error_of",
-    "status_name", "status_text",
+    "NotStored", "OutOfMemory", "OutcomeUnknown", "OwnerDead", "OwnerTimeout", "Partial", "Refused", "SomeFailed", "Timeout",
+    "TooLarge", "Unreachable", "error_of", "status_name", "status_text",
 ]

@@ -76,6 +76,21 @@ class OutcomeUnknown(Error):
     status = Status.OUTCOME_UNKNOWN
 
 
+class OwnerDead(Error, ConnectionError):
+    """The node that owns the key is dead, and its keys have no other yet; nothing was executed."""
+    status = Status.OWNER_DEAD
+
+
+class OwnerTimeout(Error, TimeoutError):
+    """The key's owner did not answer the node that was asked; a write may have happened."""
+    status = Status.OWNER_TIMEOUT
+
+
+class Partial(Error):
+    """Some nodes of the cluster did not take part."""
+    status = Status.PARTIAL
+
+
 class Timeout(Error, TimeoutError):
     """No answer before the deadline; nothing was changed."""
     status = Status.TIMEOUT
