@@ -199,6 +199,7 @@ def end(pid, number=signal.SIGTERM, seconds=10):
     started = started_at(pid)
     try:
         os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)  # one that is stopped hears nothing else
     except ProcessLookupError:
         return
     if not wait_gone(pid, started, seconds):

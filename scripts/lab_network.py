@@ -99,7 +99,12 @@ def network_is_whole():
 # --- impairments -----------------------------------------------------------------
 
 def impairments():
-    return read_json(f"{RUN}/impairments.json", {"cut": [], "loss": {}, "delay": {}})
+    """cut: pairs between which nothing passes; oneway: [from, to]; loss and delay by node."""
+    return {**no_impairments(), **read_json(f"{RUN}/impairments.json", {})}
+
+
+def no_impairments():
+    return {"cut": [], "oneway": [], "loss": {}, "delay": {}}
 
 
 def apply_impairments(state):
@@ -109,6 +114,8 @@ def apply_impairments(state):
     for a, b in state["cut"]:
         a, b = switch_port(a, state["delay"]), switch_port(b, state["delay"])
         rules += [f'iifname "{a}" oifname "{b}" counter drop', f'iifname "{b}" oifname "{a}" counter drop']
+    for a, b in state["oneway"]:
+        rules.append(f'iifname "{switch_port(a, state["delay"])}" oifname "{switch_port(b, state["delay"])}" counter drop')
     for node, percent in state["loss"].items():
         share = "counter drop" if percent == 100 else f"numgen random mod 100000 < {round(percent * 1000)} counter drop"
         port = switch_port(node, state["delay"])

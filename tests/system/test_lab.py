@@ -1,4 +1,5 @@
 """The lab's own promises: idempotent, several at once, faults where they were asked for and nowhere else."""
+import json
 import os
 import signal
 import subprocess
@@ -69,6 +70,44 @@ def test_faults_hit_only_whom_they_name(fresh):
     assert reaches(lab, "n2")
 
 
+def test_a_one_way_cut(fresh):
+    """Requests arrive, answers do not; the way between the others stays."""
+    lab = fresh(nodes=2)
+    lab("cut", "n1", "client")
+    before = lab("in", "sw", "ip", "-s", "-j", "link", "show", "p1").stdout
+    assert not reaches(lab, "n1") and reaches(lab, "n2")
+    assert "nothing from n1 reaches client" in lab("status").stdout
+    after = lab("in", "sw", "ip", "-s", "-j", "link", "show", "p1").stdout
+    answered = [json.loads(text)[0]["stats64"]["rx"]["packets"] for text in (before, after)]
+    assert answered[1] >= answered[0] + 3, "the node should have answered in vain"
+    lab("heal")
+    assert reaches(lab, "n1")
+
+
+def test_partition_of_groups(fresh):
+    lab = fresh(nodes=3)
+    lab("partition", "n1,n2", "client")
+    assert not reaches(lab, "n1", 1) and not reaches(lab, "n2", 1) and reaches(lab, "n3")
+    lab("heal")
+    assert reaches(lab, "n1") and reaches(lab, "n2")
+
+
+def test_pause_and_resume(fresh):
+    lab = fresh()
+    pid = lab.pid()
+    lab("pause", "n1")
+    assert not reaches(lab, "n1", 1) and "stopped" in lab("status").stdout
+    lab("resume", "n1")
+    assert reaches(lab, "n1") and lab.pid() == pid
+    begin = time.monotonic()
+    lab("pause", "n1", "0.5")
+    assert 0.5 <= time.monotonic() - begin < 3 and reaches(lab, "n1") and lab.pid() == pid
+    lab("pause", "n1")
+    begin = time.monotonic()
+    lab("down")
+    assert time.monotonic() - begin < 5, "a stopped node is ended, too"
+
+
 def test_delay_is_added_each_way(fresh):
     lab = fresh(nodes=2)
     lab("delay", "n1", "20")
@@ -129,6 +168,8 @@ def test_down_leaves_strangers_alone(fresh):
     (("loss", "n1", "some"), "some: a loss is 0 to 100 %"),
     (("delay", "n1", "-5"), "a delay is 0 to 60000 ms"),
     (("in", "nobody", "true"), "no node"),
+    (("cut", "n1", "n1"), "the same node"),
+    (("pause", "n7"), "no node"),
 ])
 def test_mistakes_are_told(lab, arguments, words):
     done = lab(*arguments, check=False)
