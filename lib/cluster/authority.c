@@ -161,9 +161,13 @@ epoch_fits(const struct authority *authority, const struct members *members, uin
 	    (epoch == base + 1 || epoch == recovery_epoch(authority))));
 }
 
-/* Position of a life among the voters; RING_NOBODY: it has no vote. */
+/*
+ * Position of a life among the voters on a number; RING_NOBODY: it has no vote. A life that is not in
+ * the table in force may have forgotten a vote of a former one on the next number: it votes on a recovery's only.
+ */
 static uint16_t
-voter_position(const struct authority *authority, const struct members *members, uint64_t id, uint64_t boot)
+voter_position(const struct authority *authority, const struct members *members, uint64_t id, uint64_t boot,
+    uint64_t epoch)
 {
 	const struct authority_table *table = &authority->committed;
 	const struct member *member = members_find(members, id);
@@ -180,7 +184,9 @@ voter_position(const struct authority *authority, const struct members *members,
 	position = ring_find_id(&table->ring, id);
 	if (position == RING_NOBODY || !votes_in(table, position))
 		return RING_NOBODY;
-	if (table->boots[position] == boot || recovering(authority, members))
+	if (table->boots[position] == boot || MUTATED(&authority->config, RESTARTED_VOTES))
+		return position;
+	if ((epoch != table->ring.epoch + 1 || MUTATED(&authority->config, RECOVERY_VOTES_NEXT)) && recovering(authority, members))
 		return position;
 	return RING_NOBODY;
 }
@@ -312,7 +318,7 @@ acceptor_answer(struct authority *authority, const struct members *members, uint
 	const struct authority_table *table;
 
 	if (asked->base != authority->committed.ring.epoch || asked->base_digest != base_digest(authority) ||
-	    voter_position(authority, members, config->id, config->boot) == RING_NOBODY)
+	    voter_position(authority, members, config->id, config->boot, asked->epoch) == RING_NOBODY)
 		return (struct peer_ballot){ 0 };
 	if (recovering(authority, members) && now_ns < authority->start_ns + config->found_delay_ns)
 		return (struct peer_ballot){ 0 };
@@ -457,7 +463,7 @@ proposer_hear(struct authority *authority, const struct members *members, uint64
     uint64_t boot, const struct peer_ballot *answer, struct authority_out *out)
 {
 	enum authority_phase asked = answer->kind == PEER_PROMISE ? AUTHORITY_PREPARING : AUTHORITY_ACCEPTING;
-	uint16_t position = voter_position(authority, members, from, boot);
+	uint16_t position = voter_position(authority, members, from, boot, answer->epoch);
 
 	if (authority->phase == AUTHORITY_IDLE || position == RING_NOBODY || answer->epoch != authority->proposal.ring.epoch ||
 	    answer->base != authority->committed.ring.epoch || answer->base_digest != base_digest(authority))
@@ -554,15 +560,16 @@ static int
 rank_of(const struct authority *authority, const struct members *members)
 {
 	const struct authority_config *config = &authority->config;
+	uint64_t epoch = authority->proposal.ring.epoch;
 	int rank = 0;
 
-	if (voter_position(authority, members, config->id, config->boot) == RING_NOBODY)
+	if (voter_position(authority, members, config->id, config->boot, epoch) == RING_NOBODY)
 		return -1;
 	for (uint16_t i = 0; i < members->count && members_at(members, i)->id < config->id; i++) {
 		const struct member *member = members_at(members, i);
 
 		rank += member->record.state == PEER_ALIVE &&
-		    voter_position(authority, members, member->id, member->record.boot) != RING_NOBODY;
+		    voter_position(authority, members, member->id, member->record.boot, epoch) != RING_NOBODY;
 	}
 	return rank < 8 ? rank : 8;
 }

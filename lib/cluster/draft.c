@@ -116,6 +116,8 @@ news_fill(struct draft *draft)
 		if (member->hot == 0)
 			continue;
 		hot_left--;
+		if (member == draft->member && draft->accusation_told)
+			continue; /* it is in here already */
 		if (writer_left(&draft->out) < PEER_SECTION_LEN + peer_record_len(&member->record)) {
 			c->hot_from = position;
 			return;

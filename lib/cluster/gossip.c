@@ -66,6 +66,10 @@ gossip_self(struct cluster *c, uint8_t state, uint32_t above)
 		members_set(&c->members, c->self, &record, c->now_ns);
 		return;
 	}
+	if (MUTATED(&c->config, REFUTATION_NOT_SPREAD) && state == c->self->record.state) {
+		members_set(&c->members, c->self, &record, c->now_ns);
+		return;
+	}
 	gossip_state(c, c->self, &record);
 	gossip_urgent(c);
 }
@@ -98,7 +102,7 @@ self_learn(struct arrival *arrival, const struct peer_record *record)
 			c->health++;
 		if (!MUTATED(&c->config, NO_REFUTATION))
 			gossip_self(c, MUTATED(&c->config, OWN_STATE_LOST) ? PEER_ALIVE : c->standing, record->incarnation);
-	} else if (member_compare(record, own) < 0) {
+	} else if (member_compare(record, own) < 0 && !MUTATED(&c->config, STALE_NOT_ANSWERED)) {
 		draft_record(&arrival->answer, c->self);
 	}
 }
@@ -152,7 +156,8 @@ learn_unknown(struct cluster *c, const struct peer_record *record)
 static void
 learn_stale(struct arrival *arrival, struct member *member)
 {
-	draft_record(&arrival->answer, member);
+	if (!MUTATED(&arrival->c->config, STALE_NOT_ANSWERED))
+		draft_record(&arrival->answer, member);
 }
 
 static void

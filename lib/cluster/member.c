@@ -50,10 +50,11 @@ mix(uint64_t z)
 }
 
 static uint64_t
-digest_of(const struct member *member)
+digest_of(const struct members *members, const struct member *member)
 {
-	return mix(mix(member->id ^ mix(member->record.boot)) +
-	    ((uint64_t)member->record.incarnation << 8 | member->record.state));
+	uint8_t state = MUTATED(members, DIGEST_WITHOUT_STATES) ? 0 : member->record.state;
+
+	return mix(mix(member->id ^ mix(member->record.boot)) + ((uint64_t)member->record.incarnation << 8 | state));
 }
 
 uint16_t
@@ -102,7 +103,7 @@ members_add(struct members *members, const struct peer_record *record, uint64_t 
 	    (size_t)(members->count - position) * sizeof *members->order);
 	members->order[position] = slot;
 	members->count++;
-	members->digest ^= digest_of(member);
+	members->digest ^= digest_of(members, member);
 	return member;
 }
 
@@ -112,7 +113,7 @@ members_remove(struct members *members, struct member *member)
 	uint16_t position = members_position(members, member->id);
 
 	CHECK(member->used && members_at(members, position) == member);
-	members->digest ^= digest_of(member);
+	members->digest ^= digest_of(members, member);
 	members->hot_count = (uint16_t)(members->hot_count - (member->hot > 0));
 	member->used = false;
 	members->count--;
@@ -132,12 +133,12 @@ members_set(struct members *members, struct member *member, const struct peer_re
 		member->watched = false; /* watching it begins anew */
 	}
 	/* At another incarnation it is another suspicion, or another death: the former one was refuted. */
-	if (record->state != member->record.state || record->boot != member->record.boot ||
-	    (record->incarnation != member->record.incarnation && record->state >= PEER_SUSPECTED))
+	if (record->state != member->record.state || record->boot != member->record.boot || (record->state >= PEER_SUSPECTED &&
+	    record->incarnation != member->record.incarnation && !MUTATED(members, DEATH_NOT_RENEWED)))
 		member->since_ns = now_ns;
-	members->digest ^= digest_of(member);
+	members->digest ^= digest_of(members, member);
 	member->record = *record;
-	members->digest ^= digest_of(member);
+	members->digest ^= digest_of(members, member);
 }
 
 void
@@ -188,7 +189,7 @@ members_check(const struct members *members)
 		CHECK(member->used && member->record.incarnation > 0 && member->record.boot != 0);
 		CHECK(i == 0 || members_at(members, (uint16_t)(i - 1))->id < member->id);
 		CHECK(member->accuser_count <= MEMBER_ACCUSERS_MAX);
-		digest ^= digest_of(member);
+		digest ^= digest_of(members, member);
 		hot_count = (uint16_t)(hot_count + (member->hot > 0));
 		phi_check(&member->phi);
 	}

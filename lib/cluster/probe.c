@@ -250,6 +250,8 @@ convict(struct cluster *c, struct member *member)
 		needed = CONFIRMATIONS_MAX;
 	if (needed >= c->config.watchers_max)
 		needed = c->config.watchers_max - 1u; /* nobody else watches it */
+	if (MUTATED(&c->config, NO_CONFIRMATIONS))
+		needed = 0;
 	for (uint8_t i = 0; i < member->accuser_count; i++)
 		confirmations += member->accusers[i] != c->self->id;
 	if (member->doubted)

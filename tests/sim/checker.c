@@ -10,6 +10,18 @@
 enum { TAKEN_SIZE = 1 << 16 };
 #define UNDISTURBED_NS (4 * NS_PER_SEC)
 
+/* A list with room for one more. */
+static void *
+grown(void *list, size_t count, size_t *size, size_t entry)
+{
+	if (count < *size)
+		return list;
+	*size = *size ? *size * 2 : 64;
+	list = realloc(list, *size * entry);
+	CHECK(list);
+	return list;
+}
+
 /* --- one table an epoch ----------------------------------------------------------------- */
 
 static const struct sim_epoch *
@@ -52,9 +64,9 @@ removal_check(struct sim *sim, uint16_t proposer, uint16_t node, uint64_t epoch)
 {
 	const struct sim_node *n = &sim->nodes[node];
 	uint64_t delay = n->config.dead_delay_ns - n->config.dead_delay_ns / 8; /* clocks may be slow or fast */
-	uint64_t since = sim->dead_at[proposer][node];
+	uint64_t since = sim_pair(sim, proposer, node)->dead_at;
 
-	if (n->leave_boot && sim->seen[proposer][node].boot == n->leave_boot)
+	if (n->leave_boot && sim_pair(sim, proposer, node)->seen.boot == n->leave_boot)
 		return; /* this life of it was told to leave */
 	if (!n->config.dead_node_removal_enabled)
 		sim_fail(sim, "n%u wants n%u removed by epoch %" PRIu64 ", though nodes only watch", proposer + 1u, node + 1u, epoch);
@@ -62,13 +74,13 @@ removal_check(struct sim *sim, uint16_t proposer, uint16_t node, uint64_t epoch)
 		sim_fail(sim, "n%u wants epoch %" PRIu64 " to take n%u's slots before the delay", proposer + 1u, epoch, node + 1u);
 }
 
-static bool
-proposal_known(const struct sim *sim, uint64_t digest)
+static const struct sim_proposal *
+proposal_find(const struct sim *sim, uint64_t digest)
 {
 	for (size_t i = sim->proposal_count; i-- > 0;)
-		if (sim->proposals[i] == digest)
-			return true;
-	return false;
+		if (sim->proposals[i].digest == digest)
+			return &sim->proposals[i];
+	return NULL;
 }
 
 /*
@@ -84,16 +96,13 @@ proposal_check(struct sim *sim, uint16_t node)
 
 	if (authority->phase == AUTHORITY_IDLE && proposal->digest != authority->committed.digest)
 		return; /* not proposed */
-	if (proposal->ring.epoch == 0 || proposal_known(sim, proposal->digest))
+	if (proposal->ring.epoch == 0 || proposal_find(sim, proposal->digest))
 		return;
-	if (sim->proposal_count == sim->proposal_size) {
-		sim->proposal_size = sim->proposal_size ? sim->proposal_size * 2 : 64;
-		sim->proposals = realloc(sim->proposals, sim->proposal_size * sizeof *sim->proposals);
-		CHECK(sim->proposals);
-	}
-	sim->proposals[sim->proposal_count++] = proposal->digest;
+	sim->proposals = grown(sim->proposals, sim->proposal_count, &sim->proposal_size, sizeof *sim->proposals);
 	if (base->epoch >= proposal->ring.epoch && epoch_before(sim, proposal->ring.epoch)) /* decided in the same step */
 		base = epoch_before(sim, proposal->ring.epoch)->ring;
+	sim->proposals[sim->proposal_count++] = (struct sim_proposal){ proposal->digest,
+		base->epoch < proposal->ring.epoch ? base->epoch : 0 };
 	for (uint16_t i = 0; base->epoch < proposal->ring.epoch && i < base->count; i++) {
 		uint16_t position = ring_find_id(&proposal->ring, base->members[i].id);
 
@@ -104,6 +113,57 @@ proposal_check(struct sim *sim, uint16_t node)
 	if (sim->verbose)
 		printf("%10.3f n%u proposes epoch %" PRIu64 " (%016" PRIx64 ")\n", (double)sim->now_ns / 1e9, node + 1u,
 		    proposal->ring.epoch, proposal->digest);
+}
+
+/* Notes what a node voted for last. */
+static void
+vote_note(struct sim *sim, uint16_t node)
+{
+	const struct authority *authority = &sim->nodes[node].cluster.authority;
+	struct sim_vote vote = { authority->instance, authority->accepted.digest, sim->nodes[node].config.boot, node };
+
+	if (authority->accepted_ballot.round == 0)
+		return;
+	for (size_t i = sim->vote_count; i-- > 0;)
+		if (memcmp(&sim->votes[i], &vote, sizeof vote) == 0)
+			return;
+	sim->votes = grown(sim->votes, sim->vote_count, &sim->vote_size, sizeof *sim->votes);
+	sim->votes[sim->vote_count++] = vote;
+}
+
+static bool
+voted_on(const struct sim *sim, const struct authority_table *table, uint16_t node, uint64_t boot)
+{
+	for (size_t i = 0; i < sim->vote_count; i++)
+		if (sim->votes[i].node == node && (boot == 0 || sim->votes[i].boot == boot) &&
+		    sim->votes[i].epoch == table->ring.epoch && sim->votes[i].digest == table->digest)
+			return true;
+	return false;
+}
+
+/*
+ * A table in force has the votes of most owners of the one it follows, each given by the life that
+ * stands there; by any life when its number says that it starts anew from those who are left.
+ */
+static void
+quorum_check(struct sim *sim, const struct authority_table *table)
+{
+	const struct sim_proposal *proposal = proposal_find(sim, table->digest);
+	const struct sim_epoch *base = proposal ? epoch_find(sim, proposal->base) : NULL;
+	uint32_t voters = 0, votes = 0;
+
+	for (uint16_t i = 0; base && i < base->ring->count; i++)
+		if (base->ring->members[i].state == RING_ALIVE) {
+			voters++;
+			votes += voted_on(sim, table, sim_find(sim, base->ring->members[i].id),
+			    base->epoch + 1 == table->ring.epoch ? base->boots[i] : 0);
+		}
+	for (uint16_t i = 0; !base && i < sim->node_count; i++) { /* the first table: seeds vote */
+		voters += i < sim->nodes[0].config.seed_count;
+		votes += voted_on(sim, table, i, 0);
+	}
+	if (votes * 2 <= voters)
+		sim_fail(sim, "epoch %" PRIu64 " is in force with the votes of %u lives of %u", table->ring.epoch, votes, voters);
 }
 
 /* A node that said it leaves owns nothing any more. */
@@ -123,15 +183,12 @@ leavers_check(struct sim *sim, const struct ring_topology *ring)
 }
 
 static void
-epoch_note(struct sim *sim, const struct ring_topology *ring)
+epoch_note(struct sim *sim, const struct authority_table *table)
 {
+	const struct ring_topology *ring = &table->ring;
 	struct sim_epoch *entry;
 
-	if (sim->epoch_count == sim->epoch_size) {
-		sim->epoch_size = sim->epoch_size ? sim->epoch_size * 2 : 16;
-		sim->epochs = realloc(sim->epochs, sim->epoch_size * sizeof *sim->epochs);
-		CHECK(sim->epochs);
-	}
+	sim->epochs = grown(sim->epochs, sim->epoch_count, &sim->epoch_size, sizeof *sim->epochs);
 	/* A jump says that a majority forgot what was: it starts anew from what it sees. */
 	if (epoch_before(sim, ring->epoch) && epoch_before(sim, ring->epoch)->epoch + 1 == ring->epoch) {
 		leavers_check(sim, ring);
@@ -139,11 +196,14 @@ epoch_note(struct sim *sim, const struct ring_topology *ring)
 		memset(sim->index_owner, 0, sizeof sim->index_owner);
 	}
 	indexes_check(sim, ring);
+	quorum_check(sim, table);
 	entry = &sim->epochs[sim->epoch_count++];
-	*entry = (struct sim_epoch){ .epoch = ring->epoch, .first_ns = sim->now_ns };
+	*entry = (struct sim_epoch){ .epoch = ring->epoch, .digest = table->digest, .first_ns = sim->now_ns };
 	entry->ring = malloc(sizeof *ring);
-	CHECK(entry->ring);
+	entry->boots = malloc(ring->count * sizeof *entry->boots);
+	CHECK(entry->ring && entry->boots);
 	*entry->ring = *ring;
+	memcpy(entry->boots, table->boots, ring->count * sizeof *entry->boots);
 }
 
 static void
@@ -151,17 +211,18 @@ topology_check(struct sim *sim, uint16_t node)
 {
 	const struct cluster *cluster = &sim->nodes[node].cluster;
 	const struct ring_topology *ring = cluster_topology(cluster);
-	const struct sim_epoch *known = epoch_find(sim, ring->epoch);
+	const struct sim_epoch *known;
 
+	vote_note(sim, node);
+	known = epoch_find(sim, ring->epoch);
 	if (ring_topology_check(ring) != RING_OK)
 		sim_fail(sim, "n%u has a table with a fault", node + 1u);
 	proposal_check(sim, node);
-	if (!proposal_known(sim, cluster->authority.committed.digest))
+	if (!proposal_find(sim, cluster->authority.committed.digest))
 		sim_fail(sim, "n%u has a table for epoch %" PRIu64 " that nobody proposed", node + 1u, ring->epoch);
 	if (!known) {
-		epoch_note(sim, ring);
+		epoch_note(sim, &cluster->authority.committed);
 		known = epoch_find(sim, ring->epoch);
-		((struct sim_epoch *)known)->digest = cluster->authority.committed.digest;
 	}
 	if (known->digest != cluster->authority.committed.digest)
 		sim_fail(sim, "epoch %" PRIu64 " has two tables, one of them on n%u", ring->epoch, node + 1u);
@@ -177,11 +238,59 @@ undisturbed(const struct sim *sim, uint16_t node)
 	const struct sim_node *n = &sim->nodes[node];
 
 	for (uint16_t i = 0; i < sim->node_count; i++)
-		if (sim->cut[node][i] || sim->cut[i][node] || sim->clogged_ns[node][i] + UNDISTURBED_NS > sim->now_ns ||
-		    sim->clogged_ns[i][node] + UNDISTURBED_NS > sim->now_ns)
+		if (sim_pair(sim, node, i)->cut || sim_pair(sim, i, node)->cut || sim_pair(sim, node, i)->clogged_ns + UNDISTURBED_NS > sim->now_ns ||
+		    sim_pair(sim, i, node)->clogged_ns + UNDISTURBED_NS > sim->now_ns)
 			return false;
 	return n->up && !n->paused && !n->leaving && sim->now_ns > n->disturbed_ns + UNDISTURBED_NS &&
 	    sim->now_ns > n->started_ns + UNDISTURBED_NS;
+}
+
+static bool
+claimed(const struct sim *sim, uint16_t by, uint16_t about, uint64_t boot, uint32_t incarnation)
+{
+	for (size_t i = sim->claim_count; i-- > 0;) {
+		const struct sim_claim *claim = &sim->claims[i];
+
+		if (claim->by == by && claim->about == about && claim->boot == boot && claim->incarnation == incarnation)
+			return true;
+	}
+	return false;
+}
+
+static void
+claim_note(struct sim *sim, uint16_t by, uint16_t about, uint64_t boot, uint32_t incarnation)
+{
+	if (claimed(sim, by, about, boot, incarnation))
+		return;
+	sim->claims = grown(sim->claims, sim->claim_count, &sim->claim_size, sizeof *sim->claims);
+	sim->claims[sim->claim_count++] = (struct sim_claim){ boot, incarnation, by, about };
+}
+
+/* Nobody declares a death alone: two others found the same, or as many as are in view. */
+static void
+conviction_check(struct sim *sim, uint16_t node, uint16_t about, const struct cluster_action *action)
+{
+	const struct members *members = &sim->nodes[node].cluster.members;
+	const struct member *accused = members_find(members, action->id);
+	uint32_t witnesses = 0, agree = 0, needed;
+
+	if (claimed(sim, SIM_NOBODY, about, accused->record.boot, action->incarnation))
+		return; /* somebody did before, and this one was told */
+	claim_note(sim, SIM_NOBODY, about, accused->record.boot, action->incarnation);
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		const struct member *member = members_find(members, sim_id(sim, i));
+
+		if (i == node || i == about)
+			continue;
+		witnesses += member && member->record.state == PEER_ALIVE;
+		agree += claimed(sim, i, about, accused->record.boot, action->incarnation);
+	}
+	needed = witnesses < 2 ? witnesses : 2;
+	if (needed >= sim->nodes[node].config.watchers_max)
+		needed = sim->nodes[node].config.watchers_max - 1u;
+	if (agree < needed)
+		sim_fail(sim, "n%u declares n%u Dead with %u confirmations, and %u others are Alive", node + 1u, about + 1u, agree,
+		    witnesses);
 }
 
 static void
@@ -189,16 +298,18 @@ state_check(struct sim *sim, uint16_t node, const struct cluster_action *action)
 {
 	uint16_t about = sim_find(sim, action->id);
 
-	if (about == SIM_NODES_MAX)
+	if (about == SIM_NOBODY)
 		return;
 	if (action->state == PEER_SUSPECTED) {
 		sim->suspected_count++;
-		if (!sim->saw_suspected[node][about])
-			sim->saw_suspected[node][about] = sim->now_ns;
+		if (!sim_pair(sim, node, about)->saw_suspected)
+			sim_pair(sim, node, about)->saw_suspected = sim->now_ns;
 	}
+	if (action->state == PEER_DEAD && action->state_before == PEER_SUSPECTED)
+		conviction_check(sim, node, about, action);
 	if (action->state == PEER_DEAD) {
-		if (!sim->saw_dead[node][about])
-			sim->saw_dead[node][about] = sim->now_ns;
+		if (!sim_pair(sim, node, about)->saw_dead)
+			sim_pair(sim, node, about)->saw_dead = sim->now_ns;
 		if (undisturbed(sim, node) && undisturbed(sim, about)) {
 			sim->false_dead++;
 			sim_fail(sim, "n%u holds n%u for Dead, which lives and is within reach", node + 1u, about + 1u);
@@ -217,7 +328,7 @@ checker_action(struct sim *sim, uint16_t node, const struct cluster_action *acti
 		state_check(sim, node, action);
 	else if (action->kind == CLUSTER_NEWS && (action->news == CLUSTER_DUPLICATE || action->news == CLUSTER_REFUSED) &&
 	    action->id == sim_id(sim, node))
-		sim->duplicates[node] = true;
+		sim->nodes[node].duplicate = true;
 	if (sim->verbose && action->kind == CLUSTER_NEWS)
 		printf("%10.3f n%u %s n%u %s -> %s (%u)\n", (double)sim->now_ns / 1e9, node + 1u, cluster_news_name(action->news),
 		    sim_find(sim, action->id) + 1u, member_state_name(action->state_before), member_state_name(action->state),
@@ -229,7 +340,7 @@ checker_action(struct sim *sim, uint16_t node, const struct cluster_action *acti
 void
 checker_packet(struct sim *sim, uint16_t node, const struct sim_packet *packet, bool taken)
 {
-	uint64_t key = packet->number * SIM_NODES_MAX * 64 + (uint64_t)node * 64 + sim->nodes[node].lives % 64;
+	uint64_t key = packet->number * SIM_NODES_MAX * 64ull + (uint64_t)node * 64 + sim->nodes[node].lives % 64;
 
 	if (!taken)
 		return;
@@ -247,18 +358,18 @@ checker_packet(struct sim *sim, uint16_t node, const struct sim_packet *packet, 
 static void
 death_note(struct sim *sim, uint16_t node, uint16_t about, const struct peer_record *record)
 {
-	uint64_t *at = &sim->dead_at[node][about], boot = sim->seen[node][about].boot;
+	uint64_t *at = &sim_pair(sim, node, about)->dead_at, boot = sim_pair(sim, node, about)->seen.boot;
 
 	if (record->state != PEER_DEAD) {
 		*at = 0;
 		return;
 	}
-	if (*at && boot == record->boot && sim->seen[node][about].incarnation == record->incarnation)
+	if (*at && boot == record->boot && sim_pair(sim, node, about)->seen.incarnation == record->incarnation)
 		return;
 	*at = sim->now_ns;
 	for (uint16_t i = 0; i < sim->node_count && boot == 0; i++) /* heard of it first as one that is Dead for a while */
-		if (sim->dead_at[i][about] && sim->dead_at[i][about] < *at)
-			*at = sim->dead_at[i][about];
+		if (sim_pair(sim, i, about)->dead_at && sim_pair(sim, i, about)->dead_at < *at)
+			*at = sim_pair(sim, i, about)->dead_at;
 }
 
 /* News about one life of a member only ever gets newer. */
@@ -272,15 +383,54 @@ order_check(struct sim *sim, uint16_t node)
 		uint16_t about = sim_find(sim, member->id);
 		const struct peer_record *record = &member->record;
 
-		if (about == SIM_NODES_MAX)
+		if (about == SIM_NOBODY)
 			continue;
-		if (sim->seen[node][about].boot == record->boot && (record->incarnation < sim->seen[node][about].incarnation ||
-		    (record->incarnation == sim->seen[node][about].incarnation && record->state < sim->seen[node][about].state)))
+		if (sim_pair(sim, node, about)->seen.boot == record->boot && (record->incarnation < sim_pair(sim, node, about)->seen.incarnation ||
+		    (record->incarnation == sim_pair(sim, node, about)->seen.incarnation && record->state < sim_pair(sim, node, about)->seen.state)))
 			sim_fail(sim, "n%u went back to older news of n%u", node + 1u, about + 1u);
 		death_note(sim, node, about, record);
-		sim->seen[node][about].boot = record->boot;
-		sim->seen[node][about].incarnation = record->incarnation;
-		sim->seen[node][about].state = record->state;
+		if (member->doubted && record->state == PEER_SUSPECTED && (sim_pair(sim, node, about)->accused.boot != record->boot ||
+		    sim_pair(sim, node, about)->accused.incarnation != record->incarnation)) {
+			sim_pair(sim, node, about)->accused.boot = record->boot;
+			sim_pair(sim, node, about)->accused.incarnation = record->incarnation;
+			claim_note(sim, node, about, record->boot, record->incarnation);
+		}
+		sim_pair(sim, node, about)->seen.boot = record->boot;
+		sim_pair(sim, node, about)->seen.incarnation = record->incarnation;
+		sim_pair(sim, node, about)->seen.state = record->state;
+	}
+}
+
+/* What one node believes of a member and the other does not, whatever their digests say. */
+static const char *
+table_difference(const struct sim *sim, uint16_t a, uint16_t b)
+{
+	static char text[120];
+	const struct members *ours = &sim->nodes[a].cluster.members, *theirs = &sim->nodes[b].cluster.members;
+
+	for (uint16_t i = 0; i < ours->count; i++) {
+		const struct member *member = members_at(ours, i), *other = members_find(theirs, member->id);
+
+		if (other && member_compare(&member->record, &other->record) == 0)
+			continue;
+		snprintf(text, sizeof text, "n%u holds n%u for %s at %u, n%u for %s at %u", a + 1u, sim_find(sim, member->id) + 1u,
+		    member_state_name(member->record.state), member->record.incarnation, b + 1u,
+		    other ? member_state_name(other->record.state) : "unknown", other ? other->record.incarnation : 0);
+		return text;
+	}
+	return NULL;
+}
+
+/* Nodes whose digests are equal believe the same. */
+static void
+digests_check(struct sim *sim, uint16_t node)
+{
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		const struct sim_node *other = &sim->nodes[i];
+
+		if (i != node && other->up && other->cluster.members.digest == sim->nodes[node].cluster.members.digest &&
+		    table_difference(sim, node, i))
+			sim_fail(sim, "equal digests, but %s", table_difference(sim, node, i));
 	}
 }
 
@@ -297,10 +447,13 @@ checker_step(struct sim *sim, uint16_t node)
 		sim_fail(sim, "more packets than anything needs: %" PRIu64, sim->delivered);
 	order_check(sim, node);
 	proposal_check(sim, node);
+	vote_note(sim, node);
 	if (cluster->counters.cut)
 		sim_fail(sim, "a step of n%u had more to say than fits", node + 1u);
 	if (cluster->counters.malformed && sim->network.corrupt == 0)
 		sim_fail(sim, "n%u could not read a genuine packet", node + 1u);
+	if (sim->steps % 64 == 0)
+		digests_check(sim, node);
 	if (sim->steps % 256 == 0)
 		cluster_check(cluster);
 }
@@ -330,6 +483,7 @@ const char *
 checker_disagreement(struct sim *sim)
 {
 	const struct cluster *first = NULL;
+	uint16_t first_node = 0;
 	static char text[120];
 
 	for (uint16_t a = 0; a < sim->node_count; a++) {
@@ -343,8 +497,13 @@ checker_disagreement(struct sim *sim)
 			if (why)
 				return why;
 		}
-		if (!first)
+		if (!first) {
 			first = cluster;
+			first_node = a;
+		}
+		if (table_difference(sim, a, first_node) || table_difference(sim, first_node, a))
+			return table_difference(sim, a, first_node) ? table_difference(sim, a, first_node) :
+			    table_difference(sim, first_node, a);
 		snprintf(text, sizeof text, "n%u differs from others: epoch %" PRIu64 ", %" PRIu64 " there", a + 1u,
 		    cluster_topology(cluster)->epoch, cluster_topology(first)->epoch);
 		if (cluster->authority.committed.digest != first->authority.committed.digest || cluster->members.digest !=
@@ -360,13 +519,14 @@ checker_disagreement(struct sim *sim)
 void
 checker_quiet(struct sim *sim, uint64_t ns)
 {
-	uint64_t changes[SIM_NODES_MAX], packets[SIM_NODES_MAX], epoch[SIM_NODES_MAX];
+	struct { uint64_t changes, packets, epoch; } *before = calloc(sim->node_count, sizeof *before);
 	double seconds = (double)ns / 1e9;
 
+	CHECK(before);
 	for (uint16_t i = 0; i < sim->node_count; i++) {
-		changes[i] = sim->nodes[i].cluster.counters.changes;
-		packets[i] = sim->nodes[i].cluster.counters.packets_out;
-		epoch[i] = cluster_topology(&sim->nodes[i].cluster)->epoch;
+		before[i].changes = sim->nodes[i].cluster.counters.changes;
+		before[i].packets = sim->nodes[i].cluster.counters.packets_out;
+		before[i].epoch = cluster_topology(&sim->nodes[i].cluster)->epoch;
 	}
 	sim_run(sim, sim->now_ns + ns);
 	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
@@ -376,14 +536,15 @@ checker_quiet(struct sim *sim, uint64_t ns)
 
 		if (!sim->nodes[i].up || cluster->left)
 			continue;
-		if (cluster->counters.changes != changes[i])
+		if (cluster->counters.changes != before[i].changes)
 			sim_fail(sim, "n%u still changes its mind with nothing happening", i + 1u);
-		if (cluster_topology(cluster)->epoch != epoch[i])
+		if (cluster_topology(cluster)->epoch != before[i].epoch)
 			sim_fail(sim, "n%u went to epoch %" PRIu64 " with nothing happening", i + 1u, cluster_topology(cluster)->epoch);
 		if (cluster->members.hot_count != 0)
 			sim_fail(sim, "n%u still passes old news on", i + 1u);
-		if ((double)(cluster->counters.packets_out - packets[i]) > allowed)
+		if ((double)(cluster->counters.packets_out - before[i].packets) > allowed)
 			sim_fail(sim, "n%u sends %.0f packets a second with nothing happening", i + 1u,
-			    (double)(cluster->counters.packets_out - packets[i]) / seconds);
+			    (double)(cluster->counters.packets_out - before[i].packets) / seconds);
 	}
+	free(before);
 }

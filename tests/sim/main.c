@@ -49,9 +49,9 @@ node_print(uint16_t node)
 }
 
 static int
-run_one(uint64_t seed, bool verbose)
+run_one(uint64_t seed, bool verbose, uint32_t mutation)
 {
-	bool good = swarm_run(&sim, seed, MUTATION_NONE, verbose);
+	bool good = swarm_run(&sim, seed, mutation, verbose);
 
 	printf("seed %" PRIu64 ": %s, %u nodes, %.1f simulated s, %" PRIu64 " packets, %zu epochs, trace %016" PRIx64 "\n", seed,
 	    good ? "ok" : sim.failure, sim.node_count, (double)sim.now_ns / 1e9, sim.delivered, sim.epoch_count, sim.trace);
@@ -170,7 +170,7 @@ main(int argc, char **argv)
 	if (!seal_start())
 		return 1;
 	if (strcmp(mode, "seed") == 0)
-		return run_one(seed, argc > 3 && strcmp(argv[3], "-v") == 0);
+		return run_one(seed, argc > 3 && strcmp(argv[3], "-v") == 0, argc > 4 ? (uint32_t)atoi(argv[4]) : MUTATION_NONE);
 	if (strcmp(mode, "many") == 0)
 		return run_many(seed, count, 0);
 	if (strcmp(mode, "for") == 0)
@@ -188,6 +188,6 @@ main(int argc, char **argv)
 	}
 	if (strcmp(mode, "mutants") == 0)
 		return run_mutants(seed, count, argc > 4 ? atoi(argv[4]) : 0);
-	fprintf(stderr, "sim seed N [-v] | many FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | mutants FIRST TRIES [WHICH]\n");
+	fprintf(stderr, "sim seed N [-v [MUTATION]] | many FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | mutants FIRST TRIES [WHICH]\n");
 	return 2;
 }

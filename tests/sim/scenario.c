@@ -1,4 +1,4 @@
-/* Promises with figures, and drills with one fault each whose outcome is known exactly. */
+/* Promises with figures. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,9 +104,9 @@ crash_detection(uint64_t seed, uint32_t runs)
 		run_ms(2000);
 		for (uint16_t i = 0; i < 5; i++)
 			if (i != victim) {
-				good = good && sim.saw_dead[i][victim] && sim.saw_suspected[i][victim];
-				suspected[count] = sim.saw_suspected[i][victim] - crashed_ns;
-				dead[count++] = sim.saw_dead[i][victim] - crashed_ns;
+				good = good && sim_pair(&sim, i, victim)->saw_dead && sim_pair(&sim, i, victim)->saw_suspected;
+				suspected[count] = sim_pair(&sim, i, victim)->saw_suspected - crashed_ns;
+				dead[count++] = sim_pair(&sim, i, victim)->saw_dead - crashed_ns;
 			}
 		if (sim.failure[0])
 			break;
@@ -190,7 +190,7 @@ lossy(uint64_t seed, uint64_t seconds)
 		run_ms(prng_below(&sim.prng, 2000));
 		for (uint16_t i = 0; i < 5; i++)
 			for (uint16_t k = 0; k < 5; k++)
-				dead += sim.saw_dead[i][k] != 0;
+				dead += sim_pair(&sim, i, k)->saw_dead != 0;
 		if (dead)
 			break;
 	}
@@ -203,145 +203,4 @@ scenarios_run(uint64_t seed, bool quick)
 {
 	return crash_detection(seed, quick ? 50 : 200) + restart_visible(seed, quick ? 10 : 100) +
 	    cluster_restart(seed, 20) + lossy(seed, quick ? 1800 : 24 * 3600);
-}
-
-/* --- drills ------------------------------------------------------------------------------ */
-
-static void
-cut_both(uint16_t a, uint16_t b, bool is_cut)
-{
-	sim.cut[a][b] = sim.cut[b][a] = is_cut;
-	sim_disturb(&sim, a);
-	sim_disturb(&sim, b);
-}
-
-/* One link of five nodes' is cut: nobody is even suspected, since others vouch. */
-static void
-drill_link(uint64_t seed, uint32_t mutation)
-{
-	all_start(seed, 5, mutation);
-	run_ms(5000);
-	cut_both(0, 1, true);
-	run_ms(10000);
-	if (sim.saw_suspected[0][1] || sim.saw_suspected[1][0])
-		sim_fail(&sim, "n1 or n2 suspects the other, though three nodes reach both");
-}
-
-/* A node is stopped for two seconds: on waking it accuses nobody. */
-static void
-drill_stopped(uint64_t seed, uint32_t mutation)
-{
-	all_start(seed, 5, mutation);
-	run_ms(5000);
-	sim_pause(&sim, 0);
-	run_ms(2000);
-	sim_resume(&sim, 0);
-	run_ms(3000);
-	for (uint16_t i = 1; i < 5; i++)
-		if (sim.saw_suspected[0][i])
-			sim_fail(&sim, "n1 was stopped and blames n%u", i + 1u);
-	if (agreement_ms(3000) >= 3000)
-		sim_fail(&sim, "no agreement after a stop of 2 s");
-}
-
-/* A node was cut off and holds all others for Dead: coming back it convinces nobody. */
-static void
-drill_hearsay(uint64_t seed, uint32_t mutation)
-{
-	all_start(seed, 5, mutation);
-	run_ms(5000);
-	for (uint16_t i = 1; i < 5; i++)
-		cut_both(0, i, true);
-	run_ms(8000);
-	for (uint16_t i = 1; i < 5; i++)
-		cut_both(0, i, false);
-	run_ms(5000);
-	for (uint16_t a = 1; a < 5; a++)
-		for (uint16_t b = 1; b < 5; b++)
-			if (sim.saw_dead[a][b])
-				sim_fail(&sim, "n%u believed that n%u is Dead, though it heard it", a + 1u, b + 1u);
-	if (agreement_ms(8000) >= 8000)
-		sim_fail(&sim, "no agreement after one node came back: %s", checker_disagreement(&sim));
-}
-
-/* Two and two: neither half decides anything. */
-static void
-drill_halves(uint64_t seed, uint32_t mutation)
-{
-	size_t epochs;
-
-	all_start(seed, 4, mutation);
-	run_ms(5000);
-	epochs = sim.epoch_count;
-	for (uint16_t a = 0; a < 2; a++)
-		for (uint16_t b = 2; b < 4; b++)
-			cut_both(a, b, true);
-	run_ms(12000);
-	if (sim.epoch_count != epochs)
-		sim_fail(&sim, "half of the cluster decided on an epoch");
-	for (uint16_t a = 0; a < 2; a++)
-		for (uint16_t b = 2; b < 4; b++)
-			cut_both(a, b, false);
-	if (agreement_ms(10000) >= 10000)
-		sim_fail(&sim, "no agreement after the halves met");
-}
-
-/* One leaves, another comes: it gets an index of its own. */
-static void
-drill_successor(uint64_t seed, uint32_t mutation)
-{
-	struct cluster_config config;
-
-	swarm_config(&config);
-	config.mutation = mutation;
-	sim_open(&sim, seed, 5, &config);
-	for (uint16_t i = 0; i < 4; i++)
-		sim_start(&sim, i);
-	run_ms(5000);
-	sim_command(&sim, 1, CLUSTER_LEAVE);
-	run_ms(6000);
-	sim_start(&sim, 4);
-	if (agreement_ms(6000) >= 6000)
-		sim_fail(&sim, "no agreement after one left and another came");
-}
-
-/* Two processes with one id: the second is refused, both say so, the first stays. */
-static void
-drill_duplicate(uint64_t seed, uint32_t mutation)
-{
-	struct cluster_config config;
-
-	swarm_config(&config);
-	config.mutation = mutation;
-	sim_open(&sim, seed, 5, &config);
-	memcpy(sim.nodes[4].config.id, sim.nodes[0].config.id, sizeof config.id);
-	for (uint16_t i = 0; i < 4; i++)
-		sim_start(&sim, i);
-	run_ms(4000);
-	sim_start(&sim, 4);
-	run_ms(4000);
-	if (sim.nodes[4].cluster.standing == PEER_ALIVE || !sim.duplicates[4] || !sim.duplicates[0])
-		sim_fail(&sim, "a second process with n1's id was let in, or one of the two was not told");
-	for (uint16_t i = 1; i < 4; i++) {
-		const struct member *member = members_find(&sim.nodes[i].cluster.members, sim_id(&sim, 0));
-
-		if (!member || member->record.boot != sim.nodes[0].config.boot || member->record.state != PEER_ALIVE)
-			sim_fail(&sim, "n%u does not hold on to the first n1", i + 1u);
-	}
-}
-
-bool
-drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size)
-{
-	static void (*const drills[])(uint64_t, uint32_t) = { drill_link, drill_stopped, drill_hearsay, drill_halves,
-		drill_successor, drill_duplicate };
-	bool good = true;
-
-	for (size_t i = 0; i < sizeof drills / sizeof drills[0] && good; i++) {
-		drills[i](seed, mutation);
-		good = !sim.failure[0];
-		snprintf(failure, size, "%s", sim.failure);
-		sim_close(&sim);
-	}
-	return good;
 }

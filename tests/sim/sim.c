@@ -25,25 +25,18 @@ sim_address(uint16_t node)
 static uint16_t
 node_at(const struct sim *sim, const struct peer_address *address)
 {
-	for (uint16_t i = 0; i < sim->node_count; i++)
-		if (peer_address_equal(&sim->nodes[i].config.address, address))
-			return i;
-	return SIM_NODES_MAX;
-}
+	uint16_t node = (uint16_t)(address->ip[14] << 8 | (uint8_t)(address->ip[15] - 1));
 
-uint64_t
-sim_id(const struct sim *sim, uint16_t node)
-{
-	return ring_member_id(sim->nodes[node].config.id, strlen(sim->nodes[node].config.id));
+	return node < sim->node_count && peer_address_equal(&sim->nodes[node].config.address, address) ? node : SIM_NOBODY;
 }
 
 uint16_t
 sim_find(const struct sim *sim, uint64_t id)
 {
 	for (uint16_t i = 0; i < sim->node_count; i++)
-		if (sim_id(sim, i) == id)
+		if (sim->nodes[i].id == id)
 			return i;
-	return SIM_NODES_MAX;
+	return SIM_NOBODY;
 }
 
 void
@@ -139,7 +132,7 @@ struct now
 sim_now(const struct sim *sim, uint16_t node)
 {
 	const struct sim_node *n = &sim->nodes[node];
-	uint64_t lived = sim->now_ns - n->started_ns;
+	uint64_t lived = sim->now_ns - n->anchor_ns;
 
 	return (struct now){ .mono_ns = n->mono_base + lived / 1000 * n->rate + lived % 1000 * n->rate / 1000,
 		.wall_ms = 1700000000000ull + n->wall_offset_ms + sim->now_ns / NS_PER_MS };
@@ -154,7 +147,7 @@ timer_set(struct sim *sim, uint16_t node)
 	if (deadline == UINT64_MAX)
 		return;
 	lived = deadline > n->mono_base ? deadline - n->mono_base : 0;
-	at = n->started_ns + lived / n->rate * 1000 + lived % n->rate * 1000 / n->rate + 1;
+	at = n->anchor_ns + lived / n->rate * 1000 + lived % n->rate * 1000 / n->rate + 1;
 	if (at <= sim->now_ns)
 		at = sim->now_ns + 1;
 	if (n->timer_ns > sim->now_ns && n->timer_ns <= at)
@@ -175,8 +168,8 @@ packet_fly(struct sim *sim, const struct sim_packet *packet)
 
 	if (prng_unit(&sim->prng) < network->loss)
 		return;
-	if (at < sim->clogged_ns[packet->from][packet->to])
-		at = sim->clogged_ns[packet->from][packet->to] + prng_below(&sim->prng, NS_PER_MS);
+	if (at < sim_pair(sim, packet->from, packet->to)->clogged_ns)
+		at = sim_pair(sim, packet->from, packet->to)->clogged_ns + prng_below(&sim->prng, NS_PER_MS);
 	copy = packet_take(sim);
 	memcpy(copy, packet, offsetof(struct sim_packet, bytes) + packet->len);
 	copy->next = NULL; /* the original may be in a list */
@@ -199,7 +192,14 @@ packet_send(struct sim *sim, uint16_t from, const struct cluster_action *action)
 	packet.number = ++sim->packet_number;
 	packet.sent_ns = sim->now_ns;
 	memcpy(packet.bytes, action->packet, action->len);
-	if (packet.to == SIM_NODES_MAX || sim->cut[from][packet.to])
+	if (packet.to == SIM_NOBODY) {
+		struct peer_address stranger = sim_address(SIM_NOBODY);
+
+		if (sim->stranger && peer_address_equal(&stranger, &action->to))
+			sim->stranger(sim, from, packet.bytes, packet.len);
+		return;
+	}
+	if (sim_pair(sim, from, packet.to)->cut)
 		return;
 	packet_fly(sim, &packet);
 	if (prng_unit(&sim->prng) < sim->network.duplicate)
@@ -211,6 +211,21 @@ packet_send(struct sim *sim, uint16_t from, const struct cluster_action *action)
 			packet_fly(sim, old);
 		memcpy(old, &packet, offsetof(struct sim_packet, bytes) + packet.len);
 	}
+}
+
+void
+sim_stranger_send(struct sim *sim, uint16_t to, const uint8_t *bytes, uint16_t len)
+{
+	struct sim_packet *packet = packet_take(sim);
+
+	packet->from = SIM_NOBODY;
+	packet->to = to;
+	packet->len = len;
+	packet->corrupted = false;
+	packet->number = ++sim->packet_number;
+	packet->sent_ns = sim->now_ns;
+	memcpy(packet->bytes, bytes, len);
+	queue_push(sim, (struct sim_event){ .at_ns = sim->now_ns + sim->network.delay_min_ns, .node = to, .packet = packet });
 }
 
 /* --- nodes ---------------------------------------------------------------------------- */
@@ -258,7 +273,7 @@ static void
 packet_arrive(struct sim *sim, struct sim_packet *packet)
 {
 	struct sim_node *n = &sim->nodes[packet->to];
-	struct cluster_event event = { .kind = CLUSTER_PACKET, .from = sim->nodes[packet->from].config.address,
+	struct cluster_event event = { .kind = CLUSTER_PACKET, .from = sim_address(packet->from),
 		.data = packet->bytes, .len = packet->len };
 	uint64_t refused, former;
 
@@ -300,7 +315,7 @@ sim_start(struct sim *sim, uint16_t node)
 		n->config.boot = prng_next(&sim->prng);
 	while (n->config.boot == 0);
 	n->config.epoch_floor = n->floor;
-	n->started_ns = sim->now_ns;
+	n->started_ns = n->anchor_ns = sim->now_ns;
 	n->mono_base = prng_below(&sim->prng, 1000000 * NS_PER_SEC);
 	n->timer_ns = n->epoch = 0;
 	n->leaving = n->removed = false;
@@ -308,8 +323,10 @@ sim_start(struct sim *sim, uint16_t node)
 	n->made = n->up = true;
 	n->paused = false;
 	sim_disturb(sim, node);
-	memset(sim->seen[node], 0, sizeof sim->seen[node]);
-	memset(sim->dead_at[node], 0, sizeof sim->dead_at[node]);
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		memset(&sim_pair(sim, node, i)->seen, 0, sizeof sim_pair(sim, node, i)->seen);
+		sim_pair(sim, node, i)->dead_at = 0;
+	}
 	sim_command(sim, node, CLUSTER_TICK);
 }
 
@@ -365,6 +382,19 @@ sim_resume(struct sim *sim, uint16_t node)
 }
 
 void
+sim_rate(struct sim *sim, uint16_t node, uint32_t rate)
+{
+	struct sim_node *n = &sim->nodes[node];
+
+	n->mono_base = sim_now(sim, node).mono_ns;
+	n->anchor_ns = sim->now_ns;
+	n->rate = rate;
+	sim_disturb(sim, node);
+	if (n->up && !n->paused)
+		sim_command(sim, node, CLUSTER_TICK);
+}
+
+void
 sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind)
 {
 	struct cluster_event event = { .kind = kind };
@@ -386,6 +416,9 @@ sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct clust
 	sim->seed = seed;
 	sim->prng.state = seed;
 	sim->node_count = node_count;
+	sim->nodes = calloc(node_count, sizeof *sim->nodes);
+	sim->pairs = calloc((size_t)node_count * node_count, sizeof *sim->pairs);
+	CHECK(node_count <= SIM_NODES_MAX && sim->nodes && sim->pairs);
 	sim->network = (struct sim_network){ .delay_min_ns = 100 * NS_PER_US, .delay_max_ns = 500 * NS_PER_US };
 	sim->now_ns = NS_PER_SEC;
 	for (uint16_t i = 0; i < node_count; i++) {
@@ -393,6 +426,7 @@ sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct clust
 
 		n->config = *config;
 		snprintf(n->config.id, sizeof n->config.id, "n%u", i + 1u);
+		n->id = ring_member_id(n->config.id, strlen(n->config.id));
 		n->config.address = sim_address(i);
 		n->config.api = n->config.address;
 		n->rate = 1000;
@@ -417,12 +451,18 @@ sim_close(struct sim *sim)
 		free(sim->free_packets);
 		sim->free_packets = next;
 	}
-	for (size_t i = 0; i < sim->epoch_count; i++)
+	for (size_t i = 0; i < sim->epoch_count; i++) {
 		free(sim->epochs[i].ring);
+		free(sim->epochs[i].boots);
+	}
 	free(sim->epochs);
 	free(sim->proposals);
+	free(sim->votes);
+	free(sim->claims);
 	free(sim->taken);
 	free(sim->heap);
+	free(sim->nodes);
+	free(sim->pairs);
 }
 
 void

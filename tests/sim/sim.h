@@ -15,7 +15,7 @@
 #include "base/prng.h"
 #include "cluster/cluster.h"
 
-enum { SIM_NODES_MAX = 16, SIM_TEXT_MAX = 400 };
+enum { SIM_NODES_MAX = 1024, SIM_NOBODY = SIM_NODES_MAX, SIM_TEXT_MAX = 400 };
 
 struct sim_network {
 	double loss, duplicate, corrupt, replay; /* chances a packet */
@@ -25,11 +25,14 @@ struct sim_network {
 struct sim_node {
 	struct cluster cluster;
 	struct cluster_config config;
+	uint64_t id;        /* ring_member_id() of config.id */
 	bool made;          /* cluster_init() was called and cluster_deinit() not */
 	bool up, paused;
+	bool duplicate;     /* was told that another process uses its id */
 	bool leaving, removed; /* told to leave or drain; has left */
 	uint64_t leave_boot; /* the last life that was told so */
 	uint64_t started_ns;/* simulated time of this life's start */
+	uint64_t anchor_ns; /* simulated time at which its clock showed mono_base */
 	uint64_t mono_base, wall_offset_ms;
 	uint32_t rate;      /* clock ticks in thousandths of true time */
 	uint64_t timer_ns;  /* simulated time of its next timer in the queue */
@@ -39,6 +42,17 @@ struct sim_node {
 	uint32_t lives;
 	struct sim_packet *held; /* arrived while paused, oldest first */
 	struct sim_packet **held_end;
+};
+
+/* Of one node about another, or from one to another. */
+struct sim_pair {
+	bool cut;            /* nothing gets through */
+	uint64_t clogged_ns; /* packets wait until then */
+	/* for checkers */
+	uint64_t dead_at;    /* holds it for Dead since then; 0: does not */
+	uint64_t saw_suspected, saw_dead; /* first time ever */
+	struct { uint64_t boot; uint32_t incarnation; uint8_t state; } seen; /* what it believed last */
+	struct { uint64_t boot; uint32_t incarnation; } accused; /* what it last suspected of its own */
 };
 
 struct sim_packet {
@@ -59,6 +73,25 @@ struct sim_event {
 struct sim_epoch {
 	uint64_t epoch, digest, first_ns;
 	struct ring_topology *ring;
+	uint64_t *boots; /* by position in the ring */
+};
+
+/* One life of a member at one incarnation was suspected by a node of its own, or (SIM_NOBODY) declared Dead. */
+struct sim_claim {
+	uint64_t boot;
+	uint32_t incarnation;
+	uint16_t by, about;
+};
+
+/* A table that somebody proposed, and the epoch it was to follow. */
+struct sim_proposal {
+	uint64_t digest, base;
+};
+
+/* A vote of one life. */
+struct sim_vote {
+	uint64_t epoch, digest, boot;
+	uint16_t node;
 };
 
 struct sim {
@@ -67,29 +100,35 @@ struct sim {
 	struct sim_network network;
 	bool verbose;
 	uint16_t node_count;
-	struct sim_node nodes[SIM_NODES_MAX];
-	bool cut[SIM_NODES_MAX][SIM_NODES_MAX];          /* from, to */
-	uint64_t clogged_ns[SIM_NODES_MAX][SIM_NODES_MAX]; /* packets wait until then */
+	struct sim_node *nodes;
+	struct sim_pair *pairs; /* sim_pair() */
 	struct sim_event *heap;
 	size_t heap_count, heap_size;
 	struct cluster_actions actions;
 	struct sim_packet *free_packets;
 	struct sim_packet captured[64]; /* an attacker's: sent again later, whole */
+	/* Gets what is sent to sim_address(SIM_NOBODY); may be NULL. */
+	void (*stranger)(struct sim *sim, uint16_t from, const uint8_t *bytes, uint16_t len);
 	/* for checkers */
 	char failure[SIM_TEXT_MAX]; /* empty: none */
 	struct sim_epoch *epochs;
 	size_t epoch_count, epoch_size;
-	uint64_t *proposals; /* digests of all tables that anybody proposed */
+	struct sim_proposal *proposals; /* all that were drawn up */
 	size_t proposal_count, proposal_size;
-	uint64_t dead_at[SIM_NODES_MAX][SIM_NODES_MAX]; /* observer, about: Dead since then; 0: not */
+	struct sim_claim *claims;
+	size_t claim_count, claim_size;
+	struct sim_vote *votes; /* all that were given */
+	size_t vote_count, vote_size;
 	uint64_t index_owner[RING_MEMBERS_MAX];
 	uint64_t *taken;    /* numbers of the packets that lives took, by hash */
-	bool duplicates[SIM_NODES_MAX]; /* was told that another process uses its id */
-	struct { uint64_t boot; uint32_t incarnation; uint8_t state; } seen[SIM_NODES_MAX][SIM_NODES_MAX];
 	uint64_t false_dead, suspected_count;
-	/* times of what a scenario waits for, per observer */
-	uint64_t saw_suspected[SIM_NODES_MAX][SIM_NODES_MAX], saw_dead[SIM_NODES_MAX][SIM_NODES_MAX];
 };
+
+static inline struct sim_pair *
+sim_pair(const struct sim *sim, uint16_t from, uint16_t to)
+{
+	return &sim->pairs[(size_t)from * sim->node_count + to];
+}
 
 /* A cluster of node_count nodes that are down; config is their common part. */
 void sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct cluster_config *config);
@@ -101,6 +140,12 @@ void sim_pause(struct sim *sim, uint16_t node);
 void sim_resume(struct sim *sim, uint16_t node);
 void sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind);
 
+/* From now on its clock ticks in thousandths of true time. */
+void sim_rate(struct sim *sim, uint16_t node, uint32_t rate);
+
+/* A packet from an address where no node is. */
+void sim_stranger_send(struct sim *sim, uint16_t to, const uint8_t *bytes, uint16_t len);
+
 /* Notes that a fault touches a node now. */
 void sim_disturb(struct sim *sim, uint16_t node);
 
@@ -109,8 +154,14 @@ void sim_run(struct sim *sim, uint64_t until_ns);
 
 struct now sim_now(const struct sim *sim, uint16_t node);
 struct peer_address sim_address(uint16_t node);
-uint64_t sim_id(const struct sim *sim, uint16_t node);
-/* The node with an id, or SIM_NODES_MAX. */
+
+static inline uint64_t
+sim_id(const struct sim *sim, uint16_t node)
+{
+	return sim->nodes[node].id;
+}
+
+/* The node with an id, or SIM_NOBODY. */
 uint16_t sim_find(const struct sim *sim, uint64_t id);
 
 /* First failure wins. */
@@ -132,7 +183,7 @@ bool swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose);
 
 /* scenario.c: the measured promises; number that failed. */
 int scenarios_run(uint64_t seed, bool quick);
-/* Single faults with a known outcome; the first failure's text. */
+/* drill.c: single faults with a known outcome; the first failure's text. */
 bool drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size);
 
 #endif

@@ -65,8 +65,8 @@ links_heal(struct sim *sim)
 {
 	for (uint16_t a = 0; a < sim->node_count; a++)
 		for (uint16_t b = 0; b < sim->node_count; b++)
-			if (sim->cut[a][b]) {
-				sim->cut[a][b] = false;
+			if (sim_pair(sim, a, b)->cut) {
+				sim_pair(sim, a, b)->cut = false;
 				sim_disturb(sim, a);
 				sim_disturb(sim, b);
 			}
@@ -75,7 +75,7 @@ links_heal(struct sim *sim)
 static void
 cut(struct sim *sim, uint16_t a, uint16_t b)
 {
-	sim->cut[a][b] = a != b;
+	sim_pair(sim, a, b)->cut = a != b;
 	sim_disturb(sim, a);
 	sim_disturb(sim, b);
 }
@@ -97,7 +97,7 @@ fault_clog(struct sim *sim, uint16_t a)
 {
 	for (uint16_t b = 0; b < sim->node_count; b++)
 		if (b != a && chance(sim, 0.5)) {
-			sim->clogged_ns[a][b] = sim->now_ns + prng_below(&sim->prng, 3 * NS_PER_SEC);
+			sim_pair(sim, a, b)->clogged_ns = sim->now_ns + prng_below(&sim->prng, 3 * NS_PER_SEC);
 			sim_disturb(sim, a);
 			sim_disturb(sim, b);
 		}
@@ -168,7 +168,8 @@ static void
 heal(struct sim *sim)
 {
 	links_heal(sim);
-	memset(sim->clogged_ns, 0, sizeof sim->clogged_ns);
+	for (size_t i = 0; i < (size_t)sim->node_count * sim->node_count; i++)
+		sim->pairs[i].clogged_ns = 0;
 	sim->network.loss = sim->network.duplicate = sim->network.corrupt = sim->network.replay = 0;
 	if (sim->network.delay_max_ns > sim->network.delay_min_ns + 2 * NS_PER_MS)
 		sim->network.delay_max_ns = sim->network.delay_min_ns + 2 * NS_PER_MS;
