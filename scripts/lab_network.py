@@ -39,7 +39,7 @@ def build_switch():
     prepare_namespace(namespace("sw"))
     prepare_namespace(namespace("client"))
     sw, client = namespace("sw"), namespace("client")
-    ip_batch([f"link add br0 type bridge mcast_snooping 0", f"link add br1 type bridge mcast_snooping 0",
+    ip_batch(["link add br0 type bridge mcast_snooping 0", "link add br1 type bridge mcast_snooping 0",
               "link set br0 up", "link set br1 up"], sw)
     connect(client, "pc", "cc", CLIENT, 1)
     ip_batch([f"addr add {NET}.0.{CLIENT}/24 dev e0", f"addr add {NET}.1.{CLIENT}/24 dev ctl0"], client)
@@ -67,17 +67,18 @@ def build_node(index, workers):
     ip_batch([f"addr add {NET}.1.{index}/24 dev ctl0"], name)
 
 
-def build_network(count, workers):
+def build_network(count, workers, cluster=None):
     os.makedirs(RUN, exist_ok=True)
-    have, ports = namespaces(), first_ports()
+    have = namespaces()
+    state = {"workers": workers, "nodes": 0, "ports": first_ports(), "cluster": cluster}
     if namespace("sw") not in have:
-        write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": 0, "ports": ports}))
+        write(f"{RUN}/lab.json", json.dumps(state))
         build_switch()
     for i in range(1, count + 1):
         if namespace(f"n{i}") not in have:
             build_node(i, workers)
     count = max(count, sum(1 for n in namespaces() if re.search(r"-n\d+$", n)))
-    write(f"{RUN}/lab.json", json.dumps({"workers": workers, "nodes": count, "ports": ports}))
+    write(f"{RUN}/lab.json", json.dumps({**state, "nodes": count}))
     # In place: running commands have this very file bound over /etc/hosts.
     with open(f"{RUN}/hosts", "w") as f:
         f.write(hosts_text(count))
