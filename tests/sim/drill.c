@@ -230,7 +230,7 @@ liar_tells(uint16_t to, uint16_t about, uint8_t state, uint32_t incarnation)
 	peer_record_compose(&out, &record);
 	peer_section_end(&out, section);
 	sim_stranger_send(&sim, to, packet, (uint16_t)envelope_seal(&liar.envelope, packet,
-	    (size_t)(out.at - packet) - ENVELOPE_HEADER_LEN));
+	    (size_t)(out.at - packet) - ENVELOPE_HEADER_LEN, ENVELOPE_CONTROL));
 }
 
 /* A member that is accused and hears of it is Alive again to all within 10 ms, not with its next heartbeat. */
