@@ -33,7 +33,7 @@ accept(struct worker *w, struct deferred *slot)
 	struct pkt *spare;
 
 	if (slot->done) {
-		serve_release(w->serve, slot);
+		serve_home(w->serve, b, slot);
 		return;
 	}
 	spare = spares_take(&b->spares);

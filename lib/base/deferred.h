@@ -69,6 +69,7 @@ struct answers; /* proto/answers.h */
 struct deferred {
 	struct deferred *next_free; /* home's free list; the core's lists */
 	uint64_t ops;               /* bit i: run operation i of the frame; in the core's hands: ask for it */
+	uint64_t asks;              /* operations for which the slot goes on to the core after this burst */
 	uint64_t stale;             /* forwarded: operations whose keys are not this node's */
 	uint64_t target;            /* local: id of the member the frame is for; 0: each key's owner */
 	struct answers *answers;    /* memcached: other nodes' responses; NULL none */
@@ -97,7 +98,7 @@ static inline void
 deferred_reset(struct deferred *slot)
 {
 	slot->next_free = NULL;
-	slot->ops = slot->stale = slot->target = 0;
+	slot->ops = slot->asks = slot->stale = slot->target = 0;
 	slot->answers = NULL;
 	slot->lent = NULL;
 	slot->reply_len = 0;

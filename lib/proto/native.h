@@ -156,6 +156,9 @@ uint32_t native_compose(const struct frame *frame, const struct native_context *
 uint16_t native_compose_refusal(const struct frame *frame, const struct native_context *context,
     enum op_status error, uint8_t *payload);
 
+/* A response frame that another node has composed becomes this node's: its cookie and its epoch. */
+void native_adopt(uint8_t *payload, const struct native_context *context);
+
 /* Client side: writes the header; operations follow with native_request_compose. */
 void native_header_compose(const struct native_header *header, uint8_t out[NATIVE_HEADER_LEN]);
 

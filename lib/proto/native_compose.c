@@ -288,6 +288,13 @@ native_compose(const struct frame *frame, const struct native_context *context,
 	return compose_all(&composer, requests, responses, now, counters);
 }
 
+void
+native_adopt(uint8_t *payload, const struct native_context *context)
+{
+	store_le64(payload + 24, context->cookie);
+	store_le64(payload + 32, context->epoch); /* and window 0 */
+}
+
 uint16_t
 native_compose_refusal(const struct frame *frame, const struct native_context *context,
     enum op_status error, uint8_t *payload)

@@ -68,9 +68,12 @@ serve_destroy(struct serve *serve)
 }
 
 void
-serve_release(struct serve *serve, struct deferred *slot)
+serve_home(struct serve *serve, struct burst *burst, struct deferred *slot)
 {
-	defer_give(&serve->defer, slot);
+	if (slot->answered && burst->answered_count < BURST_MAX)
+		burst->answered[burst->answered_count++] = slot;
+	else
+		defer_give(&serve->defer, slot);
 }
 
 void

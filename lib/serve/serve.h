@@ -75,6 +75,8 @@ struct burst {
 	struct spares spares;
 	struct reply *replies; /* BURST_MAX + SPARE_MAX */
 	uint32_t reply_count;
+	struct deferred *answered[BURST_MAX]; /* slots come home with other nodes' response frames */
+	uint32_t answered_count;
 	struct outbox outbox;
 };
 
@@ -85,8 +87,8 @@ struct burst {
 void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *datagram) ON_WORKER;
 
 /*
- * Starts a burst: of *burst the caller has set now, datagrams, spares and the
- * arrays; frames, requests, replies and outbox start empty here. Parses every
+ * Starts a burst: of *burst the caller has set now, datagrams, spares, the arrays, and
+ * answered by serve_home; frames, requests, replies and outbox start empty here. Parses every
  * datagram into frames and requests; drops and refuses what cannot be.
  */
 void serve_parse(struct serve *serve, struct burst *burst) ON_WORKER;
@@ -100,8 +102,11 @@ void serve_run(struct serve *serve, struct burst *burst) ON_WORKER;
  */
 void serve_compose(struct serve *serve, struct burst *burst) ON_WORKER;
 
-/* A slot of this worker came home (slot->done): it is free again. */
-void serve_release(struct serve *serve, struct deferred *slot) ON_WORKER;
+/*
+ * A slot of this worker came home (slot->done): it is free again; but the response frames of
+ * other nodes that it has (slot->answered) are first sent with the burst that follows.
+ */
+void serve_home(struct serve *serve, struct burst *burst, struct deferred *slot) ON_WORKER;
 /* Background: uploads that timed out, shard_tick. */
 void serve_tick(struct serve *serve, const struct now *now, uint32_t steps) ON_WORKER;
 

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "proto/memcached.h"
 #include "proto/native.h"
 #include "serve/state.h"
@@ -55,6 +56,12 @@ settle_slot(struct serve *serve, struct burst *burst, const struct frame *frame)
 		outbox_add(&burst->outbox, slot, frame->travel_to);
 		return;
 	}
+	if (slot->asks != 0) {
+		slot->ops = slot->asks;
+		slot->asks = 0;
+		outbox_add(&burst->outbox, slot, MAIL_CORE);
+		return;
+	}
 	slot->done = true;
 	if (slot->home == serve->config.worker)
 		defer_give(&serve->defer, slot);
@@ -62,7 +69,7 @@ settle_slot(struct serve *serve, struct burst *burst, const struct frame *frame)
 		outbox_add(&burst->outbox, slot, slot->home);
 }
 
-/* A local slot brings its answers home in itself; none goes to the network. Kept out of the burst's loop. */
+/* A slot of the process itself brings its answers home; none goes to the network. Kept out of the burst's loop. */
 static void __attribute__((noinline, cold))
 keep_replies(struct deferred *slot, const struct reply *replies, uint32_t n)
 {
@@ -78,6 +85,42 @@ keep_replies(struct deferred *slot, const struct reply *replies, uint32_t n)
 	}
 }
 
+/* A response frame of another node becomes this node's: its cookie and epoch, and its tag. */
+static void
+adopt(struct serve *serve, const struct deferred *slot, struct view frame, struct reply *reply)
+{
+	uint8_t *payload = reply->pkt->data + PKT_UDP_PAYLOAD_OFFSET;
+
+	memcpy(payload, frame.data, frame.len);
+	native_adopt(payload, &(struct native_context){ admit_cookie(&serve->admit, &slot->peer), serve->config.epoch });
+	reply->payload_len = (uint16_t)frame.len;
+	reply->peer = &slot->peer;
+	if (payload[3] & NATIVE_FLAG_AUTH)
+		write_tags(serve, reply, 1);
+}
+
+/* Sends what other nodes have answered, each frame in a fresh packet; the slot is free then. */
+static void
+send_answered(struct serve *serve, struct burst *burst, struct deferred *slot)
+{
+	struct reader in = reader_of(slot->reply, slot->reply_len);
+
+	while (reader_left(&in) > 0) {
+		uint16_t len = reader_le16(&in);
+		struct view frame = reader_view(&in, len);
+		struct pkt *pkt = spares_take(&burst->spares);
+
+		CHECK(!in.failed && frame.len >= NATIVE_HEADER_LEN && frame.len <= UDP_PAYLOAD_MAX);
+		if (!pkt) {
+			counters_bump(&serve->config.counters->drops[DROP_NO_SPARE], 1);
+			break;
+		}
+		burst->replies[burst->reply_count].pkt = pkt;
+		adopt(serve, slot, frame, &burst->replies[burst->reply_count++]);
+	}
+	defer_give(&serve->defer, slot);
+}
+
 void
 serve_compose(struct serve *serve, struct burst *burst)
 {
@@ -86,7 +129,7 @@ serve_compose(struct serve *serve, struct burst *burst)
 		uint32_t n = compose(serve, burst, frame);
 		struct deferred *slot = frame->datagram->deferred;
 
-		if (__builtin_expect(slot != NULL, 0) && slot->home == DEFERRED_HOME_LOCAL) {
+		if (__builtin_expect(slot != NULL, 0) && deferred_keeps(slot)) {
 			keep_replies(slot, burst->replies + burst->reply_count, n);
 			n = 0;
 		}
@@ -95,4 +138,7 @@ serve_compose(struct serve *serve, struct burst *burst)
 		if (slot)
 			settle_slot(serve, burst, frame);
 	}
+	for (uint32_t i = 0; i < burst->answered_count; i++)
+		send_answered(serve, burst, burst->answered[i]);
+	burst->answered_count = 0;
 }

@@ -2,6 +2,7 @@
 #include "ring/slot.h"
 #include "serve/owner.h"
 #include "serve/read.h"
+#include "serve/route.h"
 #include "serve/state.h"
 #include "serve/stats.h"
 
@@ -59,7 +60,7 @@ prepare(struct run *run, struct request *request)
 
 	if (!op_has_key(request->op))
 		return false;
-	if (!(request->flags & REQUEST_TRUST_SLOT))
+	if (!(request->flags & (REQUEST_TRUST_SLOT | REQUEST_SLOT_KNOWN)))
 		request->slot = slot_of_key(request->key);
 	request->digest = store_digest(run->serve->config.store, request->key);
 	owner = serve_owner(run->serve, request->slot);
@@ -205,9 +206,9 @@ find_by_key(struct run *run, struct request *request)
 	return find_one(run, request);
 }
 
-/* The rare turns of a read. False: it was mailed. */
+/* The rare turns of a read. False: it was mailed, or is answered. */
 static ON_WORKER bool
-read_again(struct run *run, struct request *request, const struct item **item)
+read_again(struct run *run, struct request *request, const struct item **item, struct response *response)
 {
 	if ((run->mailed & bit_of(request->digest)) && run->frame->service == SERVICE_NATIVE) {
 		uint32_t to = serve_owner(run->serve, request->slot);
@@ -217,8 +218,13 @@ read_again(struct run *run, struct request *request, const struct item **item)
 	}
 	if (run->written & bit_of(request->digest))
 		*item = find_one(run, request);
-	if (!*item && (request->flags & REQUEST_TRUST_SLOT))
+	if (!*item && (request->flags & REQUEST_TRUST_SLOT)) {
 		*item = find_by_key(run, request);
+		if (!*item && route_is_away(run->serve, request->slot)) {
+			respond(response, OP_STATUS_WRONG_SLOT);
+			return false;
+		}
+	}
 	return true;
 }
 
@@ -226,7 +232,7 @@ static ON_WORKER void
 run_read(struct run *run, struct request *request, const struct item *item, struct response *response)
 {
 	if (__builtin_expect(!item || (run->written | run->mailed) != 0, 0) &&
-	    !read_again(run, request, &item))
+	    !read_again(run, request, &item, response))
 		return;
 	if (request->op == OP_GET && !(request->flags & (REQUEST_RANGE | REQUEST_NO_VALUE)))
 		read_get(&run->tally, item, response);
@@ -248,7 +254,9 @@ run_other(struct run *run, struct request *request, uint32_t place, struct respo
 		serve_count(run->serve, COUNTER_CMD_FLUSH);
 		store_flush(run->serve->config.store, run->now, request->expiry_ms);
 		run->written = UINT64_MAX; /* whatever this batch has looked up may be flushed */
-		respond(response, OP_STATUS_OK);
+		respond(response, request->local); /* 0, or what it came to on other nodes */
+		break;
+	case OP_ANSWERED:
 		break;
 	case OP_STATS:
 		stats_execute(run->serve, run->now, request, response);
@@ -328,6 +336,8 @@ serve_run(struct serve *serve, struct burst *burst)
 	struct run run = { .serve = serve, .burst = burst, .now = &burst->now };
 
 	serve->scratch_used = 0;
+	if (serve->config.ring)
+		route_burst(serve, burst);
 	for (uint32_t first = 0; first < burst->request_count; first += LOOKUP_BATCH_MAX) {
 		uint32_t left = burst->request_count - first;
 

@@ -123,7 +123,7 @@ run_mail(struct pipe *p, struct worker *worker)
 		struct deferred *slot = worker->queue[worker->head++ % QUEUE_SIZE];
 
 		if (slot->done)
-			serve_release(worker->serve, slot);
+			serve_home(worker->serve, burst, slot);
 		else
 			serve_accept(slot, spares_take(&burst->spares),
 			    &burst->datagrams[burst->datagram_count++]);

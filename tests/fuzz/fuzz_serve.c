@@ -138,7 +138,7 @@ take_mail(struct worker *w)
 		struct deferred *slot = w->mail[taken++];
 
 		if (slot->done)
-			serve_release(w->serve, slot);
+			serve_home(w->serve, &w->burst, slot);
 		else
 			serve_accept(slot, spares_take(&w->burst.spares), &w->burst.datagrams[w->burst.datagram_count++]);
 	}

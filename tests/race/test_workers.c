@@ -113,7 +113,7 @@ receive_mail(struct worker *w)
 	for (uint32_t from = 0; from < WORKERS; from++)
 		while (w->burst.datagram_count < BURST_MAX / 2 && (slot = lane_take(&w->mail[from])) != NULL) {
 			if (slot->done)
-				serve_release(w->serve, slot);
+				serve_home(w->serve, &w->burst, slot);
 			else
 				serve_accept(slot, spares_take(&w->burst.spares),
 				    &w->burst.datagrams[w->burst.datagram_count++]);

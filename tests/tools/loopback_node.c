@@ -182,7 +182,7 @@ receive_mail(struct node *node, struct worker *worker)
 		worker->mail_first = (worker->mail_first + 1) % MAIL_MAX;
 		worker->mail_count--;
 		if (slot->done)
-			serve_release(worker->serve, slot);
+			serve_home(worker->serve, burst, slot);
 		else
 			serve_accept(slot, spares_take(&burst->spares), &burst->datagrams[burst->datagram_count++]);
 	}

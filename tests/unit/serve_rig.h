@@ -49,7 +49,7 @@ struct rig_reply {
 	struct endpoint peer;
 };
 
-struct rig {
+struct serve_rig {
 	uint32_t worker_count;
 	struct store *store;
 	struct rig_worker *workers[RIG_WORKERS];
@@ -58,6 +58,8 @@ struct rig {
 	struct rig_reply replies[RIG_REPLIES];
 	uint32_t reply_count;
 	uint32_t locals_home; /* slots of DEFERRED_HOME_LOCAL that came back */
+	struct deferred *core_mail[RIG_MAIL]; /* slots for the control core */
+	uint32_t core_count;
 	/* the client */
 	struct endpoint peer;
 	struct native_header header;
@@ -65,24 +67,32 @@ struct rig {
 	struct writer out;
 };
 
-static struct rig rig;
+/* Several nodes, of which one is spoken to at a time. */
+#ifndef RIG_NODES
+#define RIG_NODES 1
+#endif
+static struct serve_rig rigs[RIG_NODES];
+static unsigned rig_node;
+#define rig (rigs[rig_node])
 
 static inline void
 rig_start(uint32_t worker_count, void (*configure)(struct serve_config *))
 {
 	struct store_config store_config = { .shard_count = worker_count, .memory_bytes = 64ull << 20,
-		.items_max = 65536, .expected_item_size = 256, .node = 3, .secret = "store's secret.." };
+		.items_max = 65536, .expected_item_size = 256, .node = (uint16_t)(3 + rig_node), .secret = "store's secret.." };
 	struct error error;
 
 	memset(&rig, 0, sizeof rig);
 	rig.worker_count = worker_count;
 	rig.now = (struct now){ .mono_ns = 1000 * NS_PER_SEC, .wall_ms = 1700000000000 };
-	reclaim_register();
+	if (rig_node == 0)
+		reclaim_register();
 	rig.store = store_create(&store_config, &error);
 	assert_non_null(rig.store);
 	rig.config = (struct serve_config){ .worker_count = worker_count, .store = rig.store,
 		.start_wall_ms = rig.now.wall_ms, .native_port = 7411, .epoch = 9, .cookie_secret = "cookie's secret",
-		.boot = 0xb007, .version = "1.2.3" };
+		.boot = (uint16_t)(0xb007 + rig_node), .version = "1.2.3" };
+	rig.config.cookie_secret[0] ^= (uint8_t)rig_node;
 	if (configure)
 		configure(&rig.config);
 	for (uint32_t i = 0; i < worker_count; i++) {
@@ -98,7 +108,7 @@ rig_start(uint32_t worker_count, void (*configure)(struct serve_config *))
 	endpoint_map_ipv4(rig.peer.ip, "\x0a\0\0\x07");
 	rig.peer.port = 40000;
 	rig.peer.local_port = 7411;
-	rig.header = (struct native_header){ .version = NATIVE_VERSION, .client = 0xc11e47, .sequence = 1000,
+	rig.header = (struct native_header){ .version = NATIVE_VERSION, .client = 0xc11e47 + rig_node, .sequence = 1000,
 		.window = 100 };
 }
 
@@ -110,7 +120,8 @@ rig_stop(void)
 		free(rig.workers[i]);
 	}
 	store_destroy(rig.store);
-	reclaim_unregister();
+	if (rig_node == 0)
+		reclaim_unregister();
 }
 
 /* Puts a payload into a worker's next burst. */
@@ -138,7 +149,7 @@ rig_take_mail(struct rig_worker *w)
 		struct deferred *slot = w->inbox[taken++];
 
 		if (slot->done)
-			serve_release(w->serve, slot);
+			serve_home(w->serve, &w->burst, slot);
 		else
 			serve_accept(slot, spares_take(&w->burst.spares),
 			    &w->burst.datagrams[w->burst.datagram_count++]);
@@ -167,6 +178,11 @@ rig_collect(struct rig_worker *w, uint32_t worker)
 	for (uint32_t i = 0; i < w->burst.outbox.count; i++) {
 		if (w->burst.outbox.mails[i].to == DEFERRED_HOME_LOCAL) {
 			rig.locals_home++;
+			continue;
+		}
+		if (w->burst.outbox.mails[i].to == MAIL_CORE) {
+			assert_true(rig.core_count < RIG_MAIL);
+			rig.core_mail[rig.core_count++] = w->burst.outbox.mails[i].slot;
 			continue;
 		}
 		struct rig_worker *to = rig.workers[w->burst.outbox.mails[i].to];

@@ -80,7 +80,7 @@ start(void)
 static void
 restart(void)
 {
-	static struct rig before;
+	static struct serve_rig before;
 
 	before = rig;
 	rig_stop();

@@ -1,0 +1,799 @@
+#include "cluster/forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "cluster/forward_state.h"
+#include "proto/native.h"
+#include "ring/slot.h"
+
+/* --- lists -------------------------------------------------------------------------------- */
+
+void
+forward_line_add(struct forward_line *line, struct deferred *slot)
+{
+	slot->next_free = NULL;
+	if (line->last)
+		line->last->next_free = slot;
+	else
+		line->first = slot;
+	line->last = slot;
+}
+
+struct deferred *
+forward_line_take(struct forward_line *line)
+{
+	struct deferred *slot = line->first;
+
+	if (!slot)
+		return NULL;
+	line->first = slot->next_free;
+	if (!line->first)
+		line->last = NULL;
+	slot->next_free = NULL;
+	return slot;
+}
+
+void
+forward_mail_to(struct forward *forward, struct deferred *slot, uint8_t to)
+{
+	slot->to = to;
+	forward_line_add(&forward->mail, slot);
+}
+
+static void
+queue_add(struct forward_queue *queue, struct forward_call *call)
+{
+	call->next = NULL;
+	if (queue->last)
+		queue->last->next = call;
+	else
+		queue->first = call;
+	queue->last = call;
+}
+
+static struct forward_call *
+queue_take(struct forward_queue *queue)
+{
+	struct forward_call *call = queue->first;
+
+	queue->first = call->next;
+	if (!queue->first)
+		queue->last = NULL;
+	call->next = NULL;
+	return call;
+}
+
+/* --- calls -------------------------------------------------------------------------------- */
+
+enum { INDEX_BITS = 12, INDEX_MASK = (1 << INDEX_BITS) - 1 };
+_Static_assert(FORWARD_CALLS_MAX <= 1 << INDEX_BITS, "a call's index is part of its number");
+
+static void
+call_release(struct forward *forward, struct forward_call *call)
+{
+	call->state = FORWARD_FREE;
+	call->id += 1 << INDEX_BITS; /* what is still said to the old number is late */
+	call->next = forward->free_calls;
+	forward->free_calls = call;
+}
+
+static struct forward_call *
+call_take(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops)
+{
+	struct forward_call *call = forward->free_calls;
+
+	if (!call)
+		return NULL;
+	forward->free_calls = call->next;
+	call->next = NULL;
+	call->job = job;
+	call->member = member;
+	call->ops = ops;
+	call->before = NULL;
+	call->after = job->calls;
+	if (job->calls)
+		job->calls->before = call;
+	job->calls = call;
+	return call;
+}
+
+/* Out of its job. While it stands in a queue, the queue lets go of it later. */
+static void
+call_end(struct forward *forward, struct forward_call *call)
+{
+	if (call->before)
+		call->before->after = call->after;
+	else
+		call->job->calls = call->after;
+	if (call->after)
+		call->after->before = call->before;
+	call->job = NULL;
+	if (call->state == FORWARD_ASKED)
+		call_release(forward, call);
+}
+
+static struct forward_call *
+call_find(struct forward *forward, uint64_t id)
+{
+	struct forward_call *call = &forward->calls[id & INDEX_MASK];
+
+	return call->id == id && call->state == FORWARD_ASKED ? call : NULL;
+}
+
+/* --- jobs --------------------------------------------------------------------------------- */
+
+static void
+tell(struct forward_job *job, uint64_t ops, enum op_status status)
+{
+	job->told |= ops;
+	for (; ops != 0; ops &= ops - 1)
+		job->statuses[__builtin_ctzll(ops)] = (uint8_t)status;
+}
+
+/* A flush of which a member does not take part is still one; it is told at the end what it was. */
+static void
+fail(struct forward_job *job, uint64_t ops, enum op_status status)
+{
+	tell(job, ops & job->flushes, OP_STATUS_PARTIAL);
+	tell(job, ops & ~job->flushes, status);
+}
+
+static struct forward_job *
+job_take(struct forward *forward, struct now now, struct deferred *slot)
+{
+	struct forward_job *job = forward->free_jobs;
+
+	if (!job)
+		return NULL;
+	forward->free_jobs = job->after;
+	*job = (struct forward_job){ .slot = slot, .deadline_ns = now.mono_ns + FORWARD_PATIENCE_NS,
+		.before = forward->last_job };
+	if (forward->last_job)
+		forward->last_job->after = job;
+	else
+		forward->first_job = job;
+	forward->last_job = job;
+	return job;
+}
+
+static void
+job_release(struct forward *forward, struct forward_job *job)
+{
+	if (job->before)
+		job->before->after = job->after;
+	else
+		forward->first_job = job->after;
+	if (job->after)
+		job->after->before = job->before;
+	else
+		forward->last_job = job->before;
+	job->slot = NULL;
+	job->after = forward->free_jobs;
+	forward->free_jobs = job;
+}
+
+static void
+count_told(struct forward *forward, const struct forward_job *job)
+{
+	struct forward_counters *counters = &forward->counters;
+
+	for (uint64_t left = job->told; left != 0; left &= left - 1) {
+		uint8_t status = job->statuses[__builtin_ctzll(left)];
+
+		counters->owner_dead += status == OP_STATUS_OWNER_DEAD;
+		counters->owner_timeout += status == OP_STATUS_OWNER_TIMEOUT;
+		counters->stale_epoch += status == OP_STATUS_STALE_EPOCH;
+		counters->busy += status == OP_STATUS_BUSY;
+		counters->partial += status == OP_STATUS_PARTIAL;
+	}
+}
+
+/* Response frame for the operations whose status is told; it has room unless the slot is full of others'. */
+static void
+put_statuses(struct deferred *slot, const struct forward_job *job)
+{
+	struct writer out = writer_of(slot->reply + slot->reply_len, slot->reply_size - slot->reply_len);
+	uint8_t *len = writer_take(&out, 2), *frame = out.at;
+
+	call_statuses_compose(&out, view_of(slot->payload, slot->payload_len), job->told, job->statuses);
+	if (out.failed)
+		return;
+	store_le16(len, (uint16_t)(out.at - frame));
+	slot->reply_len = (uint32_t)(out.at - slot->reply);
+}
+
+/* The slot goes home with what it has. */
+static void
+job_finish(struct forward *forward, struct forward_job *job)
+{
+	struct deferred *slot = job->slot;
+
+	count_told(forward, job);
+	if (job->told != 0)
+		put_statuses(slot, job);
+	slot->done = true;
+	slot->answered = slot->home < DEFERRED_HOME_LOCAL;
+	forward_mail_to(forward, slot, slot->home);
+	job_release(forward, job);
+}
+
+static void
+finish_if_done(struct forward *forward, struct forward_job *job)
+{
+	if (!job->calls)
+		job_finish(forward, job);
+}
+
+/* --- who is asked what ---------------------------------------------------------------------- */
+
+bool
+forward_parse(struct forward *forward, struct now now, struct deferred *slot, uint32_t *count)
+{
+	struct datagram datagram = { .payload = slot->payload, .payload_len = slot->payload_len,
+		.service = SERVICE_NATIVE, .deferred = slot };
+	struct frame frame;
+
+	*count = 0;
+	if (native_parse(&datagram, &now, &frame, forward->requests, FRAME_OPS_MAX) != NATIVE_OK)
+		return false;
+	*count = frame.count;
+	return true;
+}
+
+/* The position of the member that is to run a request; RING_NOBODY: nobody owns its slot. */
+static uint16_t
+owner_of(const struct forward *forward, const struct request *request)
+{
+	uint16_t slot = op_has_key(request->op) ? slot_of_key(request->key) : request->slot;
+
+	return slot < SLOT_COUNT ? ring_owner(&forward->ring->table, slot, 0) : RING_NOBODY;
+}
+
+static void
+call_add(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops)
+{
+	struct forward_call *call = call_take(forward, job, member, ops);
+
+	if (!call) {
+		fail(job, ops, OP_STATUS_BUSY);
+		return;
+	}
+	call->state = FORWARD_QUEUED;
+	queue_add(&forward->queued, call);
+}
+
+/* Every other member that may have items; those that are dead do not take part. */
+static void
+call_all(struct forward *forward, struct forward_job *job, uint64_t ops)
+{
+	const struct ring_topology *topology = &forward->ring->topology;
+
+	tell(job, ops, OP_STATUS_OK);
+	for (uint16_t i = 0; i < topology->count; i++)
+		if (i != forward->self && ring_state_owns(topology->members[i].state))
+			call_add(forward, job, topology->members[i].id, ops);
+}
+
+/* Calls for requests [0, count) in forward->requests of the operations `ops`, one for each owner. */
+static void
+ask_owners(struct forward *forward, struct forward_job *job, uint32_t count, uint64_t ops)
+{
+	const struct ring_topology *topology = &forward->ring->topology;
+	uint16_t owners[FRAME_OPS_MAX];
+	uint64_t left = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		if (!(ops >> forward->requests[i].index & 1))
+			continue;
+		owners[i] = owner_of(forward, &forward->requests[i]);
+		left |= 1ull << i;
+	}
+	while (left != 0) {
+		uint16_t owner = owners[__builtin_ctzll(left)];
+		uint64_t same = 0;
+
+		for (uint64_t at = left; at != 0; at &= at - 1) {
+			uint32_t i = (uint32_t)__builtin_ctzll(at);
+
+			if (owners[i] != owner)
+				continue;
+			same |= 1ull << forward->requests[i].index;
+			left &= ~(1ull << i);
+		}
+		if (owner == RING_NOBODY)
+			fail(job, same, OP_STATUS_BUSY);
+		else
+			call_add(forward, job, topology->members[owner].id, same);
+	}
+}
+
+static void
+note_kinds(struct forward *forward, struct forward_job *job, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct request *request = &forward->requests[i];
+		uint64_t bit = 1ull << request->index;
+
+		if (request->op == OP_FLUSH && !job->slot->target) /* of one member it is a write as any */
+			job->flushes |= bit;
+		else if (!op_is_write(request->op) && request->op != OP_FLUSH)
+			job->reads |= bit;
+	}
+}
+
+/* A job's first calls, or its statuses. */
+static void
+job_start(struct forward *forward, struct now now, struct forward_job *job)
+{
+	struct deferred *slot = job->slot;
+	uint32_t count;
+	bool whole = forward_parse(forward, now, slot, &count);
+
+	CHECK(whole); /* the worker has parsed it before */
+	note_kinds(forward, job, count);
+	forward->counters.asked += count;
+	if (!forward->ring) {
+		fail(job, slot->ops, OP_STATUS_BUSY);
+	} else if (slot->target != 0) {
+		call_add(forward, job, slot->target, slot->ops);
+	} else {
+		if (job->flushes != 0)
+			call_all(forward, job, job->flushes);
+		ask_owners(forward, job, count, slot->ops & ~job->flushes);
+	}
+	finish_if_done(forward, job);
+}
+
+/* Too many wait: as if every operation had been answered BUSY. */
+static void
+refuse_slot(struct forward *forward, struct now now, struct deferred *slot)
+{
+	struct forward_job job = { .slot = slot };
+	uint32_t count;
+	bool whole = forward_parse(forward, now, slot, &count);
+
+	CHECK(whole);
+	for (uint32_t i = 0; i < count; i++)
+		tell(&job, 1ull << forward->requests[i].index, OP_STATUS_BUSY);
+	count_told(forward, &job);
+	put_statuses(slot, &job);
+	slot->done = true;
+	slot->answered = slot->home < DEFERRED_HOME_LOCAL;
+	forward_mail_to(forward, slot, slot->home);
+}
+
+void
+forward_slot(struct forward *forward, struct now now, struct deferred *slot)
+{
+	struct forward_job *job;
+
+	if (slot->home == DEFERRED_HOME_CORE) {
+		CHECK(slot->done);
+		forward_ran(forward, now, slot);
+		return;
+	}
+	job = job_take(forward, now, slot);
+	if (job)
+		job_start(forward, now, job);
+	else
+		refuse_slot(forward, now, slot);
+}
+
+/* --- what calls come to ---------------------------------------------------------------------- */
+
+/* To whom it concerns by the table as it is now. */
+static void
+ask_again(struct forward *forward, struct now now, struct forward_job *job, uint64_t ops)
+{
+	uint32_t count;
+	bool whole = forward_parse(forward, now, job->slot, &count);
+
+	CHECK(whole);
+	forward->counters.retried += (uint64_t)__builtin_popcountll(ops);
+	ask_owners(forward, job, count, ops);
+}
+
+static void
+wait(struct forward *forward, struct now now, struct forward_job *job, uint64_t member, uint64_t ops)
+{
+	struct forward_call *call = call_take(forward, job, member, ops);
+
+	if (!call) {
+		fail(job, ops, OP_STATUS_BUSY);
+		return;
+	}
+	call->state = FORWARD_WAITING;
+	call->retry_ns = now.mono_ns + FORWARD_RETRY_NS;
+	queue_add(&forward->waiting, call);
+}
+
+/* Not the owner, it says. If our table is another one by now, that is why; else time will tell. */
+static void
+on_stale(struct forward *forward, struct now now, const struct forward_call *call, uint64_t ops)
+{
+	struct forward_job *job = call->job;
+
+	forward->counters.stale += (uint64_t)__builtin_popcountll(ops);
+	if (job->slot->target != 0 || !forward->ring)
+		fail(job, ops, OP_STATUS_STALE_EPOCH);
+	else if (forward->ring->topology.epoch != call->epoch)
+		ask_again(forward, now, job, ops);
+	else
+		wait(forward, now, job, call->member, ops);
+}
+
+/* Frames of lengths that a packet can have, a tag's room included, to the last byte. */
+static bool
+frames_fit(struct view body)
+{
+	struct reader in = reader_of(body.data, body.len);
+
+	while (reader_left(&in) > 0) {
+		struct view frame;
+		uint16_t len = reader_le16(&in);
+
+		frame = reader_view(&in, len);
+		if (in.failed || len < NATIVE_HEADER_LEN || len > UDP_PAYLOAD_MAX)
+			return false;
+		if ((frame.data[3] & NATIVE_FLAG_AUTH) && len < NATIVE_HEADER_LEN + NATIVE_TAG_LEN)
+			return false;
+	}
+	return true;
+}
+
+/* Response frames as they came, as far as there is room: what is left out, the client asks for again. */
+static void
+keep_frames(struct deferred *slot, struct view body)
+{
+	if (body.len > slot->reply_size - slot->reply_len)
+		return;
+	memcpy(slot->reply + slot->reply_len, body.data, body.len);
+	slot->reply_len += body.len;
+}
+
+void
+forward_answer(struct forward *forward, struct now now, uint64_t from, const struct call_record *record)
+{
+	struct forward_call *call = call_find(forward, record->call);
+	struct forward_job *job;
+	uint64_t ops, stale;
+
+	if (!call || call->member != from || (ops = record->ops & call->ops) == 0) {
+		forward->counters.late++;
+		return;
+	}
+	if (!frames_fit(record->body)) {
+		forward->counters.malformed++;
+		return;
+	}
+	job = call->job;
+	stale = record->status == OP_STATUS_STALE_EPOCH ? ops : record->stale & ops;
+	forward->counters.answered += (uint64_t)__builtin_popcountll(ops & ~stale);
+	if (record->status != OP_STATUS_OK)
+		fail(job, ops & ~stale, record->status);
+	else if ((ops & ~stale & ~job->flushes) != 0)
+		keep_frames(job->slot, record->body);
+	call->ops &= ~ops;
+	if (stale != 0)
+		on_stale(forward, now, call, stale);
+	if (call->ops == 0)
+		call_end(forward, call);
+	finish_if_done(forward, job);
+}
+
+/* It will not answer: what only reads is asked again, of what writes nobody knows. */
+static void
+on_lost(struct forward *forward, struct now now, struct forward_call *call)
+{
+	struct forward_job *job = call->job;
+	uint64_t reads = job->slot->target ? 0 : call->ops & job->reads;
+
+	fail(job, call->ops & ~reads, OP_STATUS_OWNER_TIMEOUT);
+	call_end(forward, call);
+	if (reads != 0 && forward->ring)
+		ask_again(forward, now, job, reads);
+	else
+		fail(job, reads, OP_STATUS_OWNER_TIMEOUT);
+	finish_if_done(forward, job);
+}
+
+void
+forward_lost(struct forward *forward, struct now now, uint64_t tag)
+{
+	struct forward_call *call = call_find(forward, tag);
+
+	if (call)
+		on_lost(forward, now, call);
+}
+
+void
+forward_gone(struct forward *forward, struct now now, uint64_t member)
+{
+	for (uint32_t i = 0; i < FORWARD_CALLS_MAX; i++)
+		if (forward->calls[i].state == FORWARD_ASKED && forward->calls[i].member == member)
+			on_lost(forward, now, &forward->calls[i]);
+}
+
+void
+forward_message(struct forward *forward, struct now now, uint64_t from, struct view message)
+{
+	struct reader in = reader_of(message.data, message.len);
+	struct call_record record;
+
+	while (call_record_next(&in, &record)) {
+		if (record.kind == CALL_ASK)
+			forward_run(forward, now, from, &record);
+		else
+			forward_answer(forward, now, from, &record);
+	}
+	forward->counters.malformed += in.failed;
+}
+
+/* --- messages out ----------------------------------------------------------------------------- */
+
+static void
+post_refusal(struct forward *forward, struct forward_post *post)
+{
+	const struct forward_refusal *refusal = &forward->refusals[forward->refusal_first];
+	const struct call_record record = { .kind = CALL_ANSWER, .status = refusal->status, .call = refusal->call,
+		.epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = refusal->ops };
+
+	call_record_compose(&record, forward->head);
+	post->member = refusal->member;
+	forward->posting = FORWARD_REFUSAL;
+}
+
+/* What a worker has run. Nothing in the slot: it had no packet to answer in. */
+static void
+post_home(struct forward *forward, struct forward_post *post)
+{
+	const struct forward_slot *slot = (const struct forward_slot *)forward->home.first;
+	const struct deferred *deferred = &slot->deferred;
+	bool empty = deferred->reply_len == 0 && deferred->stale != deferred->ops;
+	const struct call_record record = { .kind = CALL_ANSWER, .status = empty ? OP_STATUS_BUSY : OP_STATUS_OK,
+		.call = slot->call, .epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = deferred->ops,
+		.stale = deferred->stale, .body = view_of(deferred->reply, deferred->reply_len) };
+
+	call_record_compose(&record, forward->head);
+	post->member = slot->member;
+	post->body = record.body;
+	forward->posting = FORWARD_HOME;
+}
+
+static void
+post_call(struct forward *forward, struct forward_post *post)
+{
+	const struct forward_call *call = forward->queued.first;
+	const struct deferred *slot = call->job->slot;
+	const struct call_record record = { .kind = CALL_ASK, .hops = 1, .call = call->id,
+		.epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = call->ops,
+		.body = view_of(slot->payload, slot->payload_len) };
+
+	call_record_compose(&record, forward->head);
+	post->member = call->member;
+	post->tag = call->id;
+	post->body = record.body;
+	forward->posting = FORWARD_CALL;
+}
+
+/* Slots that have become our own since they were asked for are run here. */
+static bool
+run_own(struct forward *forward, struct now now)
+{
+	struct forward_call *call = forward->queued.first;
+	const struct deferred *slot;
+	struct call_record record;
+
+	if (!call->job) {
+		call_release(forward, queue_take(&forward->queued));
+		return true;
+	}
+	if (call->member != forward->config.self)
+		return false;
+	slot = call->job->slot;
+	queue_take(&forward->queued);
+	call->state = FORWARD_ASKED;
+	call->epoch = forward->ring ? forward->ring->topology.epoch : 0;
+	record = (struct call_record){ .kind = CALL_ASK, .hops = 1, .call = call->id, .ops = call->ops,
+		.body = view_of(slot->payload, slot->payload_len) };
+	forward_run(forward, now, forward->config.self, &record);
+	return true;
+}
+
+bool
+forward_post(struct forward *forward, struct now now, struct forward_post *post)
+{
+	CHECK(forward->posting == FORWARD_NOTHING);
+	*post = (struct forward_post){ .head = view_of(forward->head, CALL_RECORD_LEN) };
+	while (forward->queued.first && run_own(forward, now))
+		;
+	if (now.mono_ns >= forward->again_ns && forward->refusal_count > 0)
+		post_refusal(forward, post);
+	else if (now.mono_ns >= forward->again_ns && forward->home.first)
+		post_home(forward, post);
+	else if (forward->queued.first)
+		post_call(forward, post);
+	return forward->posting != FORWARD_NOTHING;
+}
+
+/* A call's message: taken, or not to be had. */
+static void
+call_posted(struct forward *forward, struct forward_call *call, enum forward_result result)
+{
+	struct forward_job *job = call->job;
+
+	call->state = FORWARD_ASKED;
+	call->epoch = forward->ring ? forward->ring->topology.epoch : 0;
+	if (result == FORWARD_SENT)
+		return;
+	fail(job, call->ops, result == FORWARD_BUSY ? OP_STATUS_BUSY : OP_STATUS_OWNER_DEAD);
+	call_end(forward, call);
+	finish_if_done(forward, job);
+}
+
+void
+forward_posted(struct forward *forward, struct now now, enum forward_result result)
+{
+	int posting = forward->posting;
+
+	CHECK(posting != FORWARD_NOTHING);
+	forward->posting = FORWARD_NOTHING;
+	if (posting == FORWARD_CALL) {
+		call_posted(forward, queue_take(&forward->queued), result);
+	} else if (result == FORWARD_BUSY) {
+		forward->again_ns = now.mono_ns + FORWARD_AGAIN_NS; /* answers stay, and so hold new frames off */
+	} else if (posting == FORWARD_REFUSAL) {
+		forward->refusal_first = (forward->refusal_first + 1) % FORWARD_REFUSALS_MAX;
+		forward->refusal_count--;
+	} else {
+		struct deferred *slot = forward_line_take(&forward->home);
+
+		slot->next_free = forward->free_slots;
+		forward->free_slots = slot;
+	}
+}
+
+struct deferred *
+forward_mail(struct forward *forward)
+{
+	return forward_line_take(&forward->mail);
+}
+
+/* --- time ------------------------------------------------------------------------------------ */
+
+static enum op_status
+status_of(const struct forward_call *call)
+{
+	return call->state == FORWARD_ASKED ? OP_STATUS_OWNER_TIMEOUT :
+	    call->state == FORWARD_WAITING ? OP_STATUS_STALE_EPOCH : OP_STATUS_BUSY;
+}
+
+static void
+give_up(struct forward *forward, struct forward_job *job)
+{
+	while (job->calls) {
+		fail(job, job->calls->ops, status_of(job->calls));
+		call_end(forward, job->calls);
+	}
+	job_finish(forward, job);
+}
+
+static void
+retry(struct forward *forward, struct now now)
+{
+	struct forward_call *call = queue_take(&forward->waiting);
+	struct forward_job *job = call->job;
+	uint64_t ops = call->ops;
+
+	call->state = FORWARD_ASKED; /* in no queue: it may end */
+	if (!job) {
+		call_release(forward, call);
+		return;
+	}
+	call_end(forward, call);
+	ask_again(forward, now, job, ops);
+	finish_if_done(forward, job);
+}
+
+void
+forward_ring(struct forward *forward, struct now now, const struct ring_snapshot *ring)
+{
+	const struct forward_call *last = forward->waiting.last;
+
+	forward->ring = ring;
+	forward->self = ring_find_id(&ring->topology, forward->config.self);
+	while (last && forward->waiting.first) {
+		bool end = forward->waiting.first == last;
+
+		retry(forward, now);
+		if (end)
+			break;
+	}
+}
+
+void
+forward_tick(struct forward *forward, struct now now)
+{
+	while (forward->first_job && forward->first_job->deadline_ns <= now.mono_ns)
+		give_up(forward, forward->first_job);
+	while (forward->waiting.first &&
+	    (!forward->waiting.first->job || forward->waiting.first->retry_ns <= now.mono_ns))
+		retry(forward, now);
+}
+
+uint64_t
+forward_deadline(const struct forward *forward)
+{
+	uint64_t deadline = forward->first_job ? forward->first_job->deadline_ns : UINT64_MAX;
+
+	if (forward->waiting.first && forward->waiting.first->retry_ns < deadline)
+		deadline = forward->waiting.first->retry_ns;
+	if ((forward->home.first || forward->refusal_count > 0) && forward->again_ns < deadline)
+		deadline = forward->again_ns;
+	return deadline;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+bool
+forward_init(struct forward *forward, const struct forward_config *config)
+{
+	*forward = (struct forward){ .config = *config, .self = RING_NOBODY };
+	CHECK(config->worker_count >= 1 && config->worker_count <= WORKER_MAX);
+	forward->jobs = calloc(FORWARD_JOBS_MAX, sizeof *forward->jobs);
+	forward->calls = calloc(FORWARD_CALLS_MAX, sizeof *forward->calls);
+	forward->refusals = calloc(FORWARD_REFUSALS_MAX, sizeof *forward->refusals);
+	forward->requests = calloc(FRAME_OPS_MAX, sizeof *forward->requests);
+	if (!forward_slots_init(forward) || !forward->jobs || !forward->calls || !forward->refusals ||
+	    !forward->requests) {
+		forward_deinit(forward);
+		return false;
+	}
+	for (uint32_t i = FORWARD_JOBS_MAX; i-- > 0;) {
+		forward->jobs[i].after = forward->free_jobs;
+		forward->free_jobs = &forward->jobs[i];
+	}
+	for (uint32_t i = FORWARD_CALLS_MAX; i-- > 0;) {
+		forward->calls[i].id = i;
+		call_release(forward, &forward->calls[i]);
+	}
+	return true;
+}
+
+void
+forward_deinit(struct forward *forward)
+{
+	forward_slots_deinit(forward);
+	free(forward->jobs);
+	free(forward->calls);
+	free(forward->refusals);
+	free(forward->requests);
+}
+
+static void
+check_job(const struct forward_job *job)
+{
+	uint64_t ops = 0;
+
+	CHECK(job->slot && job->calls);
+	for (const struct forward_call *call = job->calls; call; call = call->after) {
+		CHECK(call->job == job && call->ops != 0 && call->state != FORWARD_FREE);
+		CHECK((ops & call->ops & ~job->flushes) == 0);
+		CHECK((call->ops & job->told & ~job->flushes) == 0);
+		ops |= call->ops;
+	}
+}
+
+void
+forward_check(const struct forward *forward)
+{
+	uint64_t deadline_ns = 0;
+
+	for (const struct forward_job *job = forward->first_job; job; job = job->after) {
+		CHECK(job->deadline_ns >= deadline_ns);
+		deadline_ns = job->deadline_ns;
+		check_job(job);
+	}
+}

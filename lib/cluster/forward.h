@@ -1,0 +1,151 @@
+/*
+ * forward.h - operations on other nodes' keys: asked there, answered here, and the other way round.
+ *
+ * Purpose: slots that workers mail because a key is another node's (base/deferred.h) become calls
+ *   to the owners; answers fill the slots, which go home. Calls of other nodes become slots for
+ *   our workers, and what these answer goes back. Slots, messages, tables and time come in;
+ *   messages to post and slots to mail come out, one by one, when the caller asks for them.
+ *
+ *   A job is one slot that waits; a call is one member asked for some of its operations.
+ *     Queued  -> Asked    the message was taken by the link
+ *     Asked   -> done     answered: response frames, or a status
+ *             -> Waiting  the member does not own the keys: its table or ours is behind
+ *             -> Queued   lost with the member's life, and only reads (writes: OWNER_TIMEOUT)
+ *     Waiting -> Queued   our table has moved, or FORWARD_RETRY_NS passed: to whom owns it then
+ *   A job ends when all its calls have, or at its deadline.
+ * What an operation that was not answered comes to: OWNER_DEAD, the owner is dead and was asked
+ *   nothing; OWNER_TIMEOUT, it was asked and did not answer in time, or died over it (a write);
+ *   STALE_EPOCH, nobody asked took itself for the owner until the deadline; BUSY, too much is
+ *   under way here, on the link, or there. PARTIAL: a flush that not all members carried out.
+ * No loops: an asked node never asks on (CALL_HOPS_MAX), and says instead what is not its own.
+ * Threads: none of its own; the control core's. Memory: forward_init() takes it all. Pure.
+ * Invariants (forward_check): 1. a job has at least one call, or is gone. 2. calls of one job ask
+ *   for different operations, flushes apart. 3. jobs ascend by deadline.
+ * Bounds: FORWARD_JOBS_MAX slots wait, FORWARD_CALLS_MAX calls are out, FORWARD_SLOTS_MAX of other
+ *   nodes' frames are with our workers; what is beyond is answered BUSY at once.
+ */
+#ifndef CLUSTER_FORWARD_H
+#define CLUSTER_FORWARD_H
+
+#include "base/deferred.h"
+#include "base/now.h"
+#include "proto/call.h"
+#include "ring/table.h"
+
+enum { FORWARD_JOBS_MAX = 2048, FORWARD_CALLS_MAX = 4096, FORWARD_SLOTS_MAX = 512, FORWARD_REFUSALS_MAX = 1024 };
+
+#define FORWARD_PATIENCE_NS (800 * NS_PER_MS)
+/* A table on its way by gossip is there soon after. */
+#define FORWARD_RETRY_NS (10 * NS_PER_MS)
+/* The link takes no more answers: again then. */
+#define FORWARD_AGAIN_NS NS_PER_MS
+
+struct forward_config {
+	uint64_t self; /* member id */
+	uint32_t worker_count;
+};
+
+enum forward_call_state { FORWARD_FREE = 0, FORWARD_QUEUED, FORWARD_ASKED, FORWARD_WAITING };
+
+struct forward_call {
+	struct forward_call *next;             /* free list, queue, or those that wait */
+	struct forward_call *before, *after;   /* of its job */
+	struct forward_job *job;               /* NULL: given up while in a queue */
+	uint64_t id;                           /* generation and index */
+	uint64_t member, epoch, ops, retry_ns;
+	uint8_t state;                         /* enum forward_call_state */
+};
+
+struct forward_job {
+	struct forward_job *before, *after; /* by deadline; free list by after */
+	struct deferred *slot;
+	struct forward_call *calls;
+	uint64_t deadline_ns;
+	uint64_t reads, flushes;            /* operations, of those kinds */
+	uint64_t told;                      /* operations whose status stands below */
+	uint8_t statuses[FRAME_OPS_MAX];
+};
+
+/* A slot for another node's frame. */
+struct forward_slot {
+	struct deferred deferred; /* first: a slot that comes home is one of these */
+	uint64_t member, call;    /* who asked, and its number for it */
+};
+
+/* An answer without a slot: nothing was run. */
+struct forward_refusal {
+	uint64_t member, call, ops;
+	uint8_t status;
+};
+
+struct forward_counters {
+	uint64_t asked, answered;      /* operations of ours, at other nodes */
+	uint64_t run;                  /* operations of others, run here */
+	uint64_t stale, retried;       /* operations that met a node which does not own them; asked again */
+	uint64_t owner_dead, owner_timeout, stale_epoch, busy, partial; /* operations that ended so */
+	uint64_t refused;              /* operations of others not taken */
+	uint64_t late;                 /* answers nobody waits for */
+	uint64_t malformed;            /* messages not to be read */
+};
+
+struct forward {
+	struct forward_config config;
+	const struct ring_snapshot *ring; /* NULL: none yet */
+	uint16_t self;                    /* our position in it */
+	struct forward_job *jobs, *free_jobs, *first_job, *last_job;
+	struct forward_call *calls, *free_calls;
+	struct forward_queue { struct forward_call *first, *last; } queued, waiting;
+	struct forward_slot *slots;
+	uint8_t *replies;
+	struct deferred *free_slots;
+	struct forward_line { struct deferred *first, *last; } mail, home; /* to be mailed; answers to be posted */
+	struct forward_refusal *refusals;
+	uint32_t refusal_first, refusal_count;
+	uint64_t again_ns;                /* no answer is posted before; 0: now */
+	/* the message last handed out */
+	enum { FORWARD_NOTHING, FORWARD_REFUSAL, FORWARD_HOME, FORWARD_CALL } posting;
+	uint8_t head[CALL_RECORD_LEN];
+	struct request *requests;         /* scratch: FRAME_OPS_MAX */
+	struct forward_counters counters;
+};
+
+/* False: no memory. */
+bool forward_init(struct forward *forward, const struct forward_config *config);
+void forward_deinit(struct forward *forward);
+
+/* Another table is in force. It stays where it is until the next call. */
+void forward_ring(struct forward *forward, struct now now, const struct ring_snapshot *ring);
+
+/* A slot came by mail: one that waits for other nodes, or one of ours that a worker has run. */
+void forward_slot(struct forward *forward, struct now now, struct deferred *slot);
+
+/* A message of member `from`. */
+void forward_message(struct forward *forward, struct now now, uint64_t from, struct view message);
+
+/* The message of this tag will not arrive. */
+void forward_lost(struct forward *forward, struct now now, uint64_t tag);
+
+/* A member died or restarted: it answers nothing of what it was asked. */
+void forward_gone(struct forward *forward, struct now now, uint64_t member);
+
+/* What time brings: deadlines, retries. */
+void forward_tick(struct forward *forward, struct now now);
+/* When to call it: mono_ns, UINT64_MAX never. */
+uint64_t forward_deadline(const struct forward *forward);
+
+/* The next message to be posted; its views live until forward_posted(). False: none. */
+struct forward_post {
+	uint64_t member, tag;
+	struct view head, body;
+};
+bool forward_post(struct forward *forward, struct now now, struct forward_post *post);
+
+enum forward_result { FORWARD_SENT, FORWARD_BUSY, FORWARD_UNREACHABLE };
+void forward_posted(struct forward *forward, struct now now, enum forward_result result);
+
+/* The next slot to be mailed to slot->to: a worker, or its home. NULL: none. */
+struct deferred *forward_mail(struct forward *forward);
+
+void forward_check(const struct forward *forward);
+
+#endif
