@@ -30,9 +30,11 @@
  *            UPLOAD_CHUNK: handle u64, offset u32;  UPLOAD_ABORT: handle u64
  *            UPLOAD_COMMIT: handle u64, [CAS: version u64]              flags: as SET
  *            FLUSH: delay_ms u64 (0 now)
+ *            KEYS: cursor u64, limit u32;  EVICT: count u32;  EXPIRE: cursor u64
  *    ttl_ms: relative, 0 never. Slot: of the key, or NATIVE_SLOT_NONE and the server
  *    computes it. Upload operations after BEGIN carry no key but the key's slot, never
- *    NONE. Operations without a key have slot 0.
+ *    NONE. KEYS carries a prefix of keys, and like EVICT and EXPIRE a slot that names a
+ *    worker's shard. Other operations without a key have slot 0.
  *
  *  Response operation, 16 bytes, then extras, value:
  *    0 u8 opcode  1 u8 status  2 u8 index  3 u8 extras_len  4 u32 value_len  8 u64 version (0 none)
@@ -40,6 +42,8 @@
  *            META: client_flags u32, total_len u32, ttl_ms u64 (left; all ones: never)
  *            INCR, DECR: number u64;  UPLOAD_BEGIN: handle u64
  *            TOPOLOGY: total_len u32 (bytes); STATS: total_len u32 (lines)
+ *            KEYS, EVICT, EXPIRE: next cursor u64 (0: the end), items u32, shards of the node u32
+ *    value of KEYS: keys, each behind its length in one byte
  *
  *  With flag AUTH the frame ends with a 16-byte tag: keyed MAC of all bytes before it.
  *  A tagged request has tagged responses.
@@ -65,6 +69,8 @@ enum {
 	/* Most value bytes of a GET in one response frame, and of an UPLOAD_CHUNK in one
 	 * request frame; NATIVE_TAG_LEN less when the frame is tagged. */
 	NATIVE_GET_VALUE_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN - NATIVE_RESPONSE_OP_LEN - 8,
+	/* Most value bytes of KEYS: never cut, tagged or not. */
+	NATIVE_KEYS_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN - NATIVE_RESPONSE_OP_LEN - 16 - NATIVE_TAG_LEN,
 	NATIVE_CHUNK_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN - NATIVE_REQUEST_OP_LEN - 12,
 };
 
@@ -185,9 +191,10 @@ struct native_result {
 	uint8_t op, status, index;
 	uint64_t version;
 	struct view value;
-	uint32_t client_flags, total_len; /* total_len: GET, GAT, META, TOPOLOGY in bytes, STATS in lines */
+	uint32_t client_flags, total_len; /* total_len: GET, GAT, META, TOPOLOGY in bytes, STATS in lines; KEYS...: below */
 	uint64_t ttl_ms; /* META; UINT64_MAX never */
 	uint64_t number; /* INCR, DECR, UPLOAD_BEGIN */
+	/* KEYS, EVICT, EXPIRE: number is the next cursor, total_len the items, client_flags the node's shards. */
 };
 
 /*
@@ -196,5 +203,8 @@ struct native_result {
  */
 struct reader;
 bool native_result_parse(struct reader *in, struct native_result *result);
+
+/* The next key of KEYS' value; false at the end or when malformed (in->failed). */
+bool native_keys_next(struct reader *in, struct view *key);
 
 #endif

@@ -108,9 +108,16 @@ put_extras(struct writer *out, const struct request *request)
 	case OP_UPLOAD_CHUNK:
 	case OP_UPLOAD_COMMIT:
 	case OP_UPLOAD_ABORT:
+	case OP_KEYS:
+	case OP_EXPIRE:
 		writer_le64(out, request->handle);
 		if (request->op == OP_UPLOAD_CHUNK)
 			writer_le32(out, request->offset);
+		if (request->op == OP_KEYS)
+			writer_le32(out, request->length);
+		break;
+	case OP_EVICT:
+		writer_le32(out, request->length);
 		break;
 	}
 	if (flags & (NATIVE_OP_CAS | NATIVE_OP_RANGE))
@@ -125,7 +132,6 @@ void
 native_request_compose(struct writer *out, const struct request *request)
 {
 	const struct native_rule *rule = native_rule(request->op);
-	bool names_slot = rule->key == NATIVE_KEY_NEEDED || rule->key == NATIVE_KEY_SLOT;
 	struct view value = wire_value(request);
 	uint8_t flags = wire_flags(request);
 
@@ -135,7 +141,7 @@ native_request_compose(struct writer *out, const struct request *request)
 	}
 	writer_u8(out, request->op);
 	writer_u8(out, flags);
-	writer_le16(out, names_slot ? request->slot : 0);
+	writer_le16(out, native_names_slot(rule) ? request->slot : 0);
 	writer_le16(out, (uint16_t)request->key.len);
 	writer_u8(out, (uint8_t)native_extras_len(rule, flags));
 	writer_u8(out, 0);
@@ -167,6 +173,13 @@ read_extras(struct reader extras, struct native_result *result)
 	case OP_UPLOAD_BEGIN:
 		result->number = reader_le64(&extras);
 		break;
+	case OP_KEYS:
+	case OP_EVICT:
+	case OP_EXPIRE:
+		result->number = reader_le64(&extras);
+		result->total_len = reader_le32(&extras);
+		result->client_flags = reader_le32(&extras);
+		break;
 	}
 	return !extras.failed;
 }
@@ -192,6 +205,17 @@ native_result_parse(struct reader *in, struct native_result *result)
 	if (result->status == OP_STATUS_OK && !read_extras(reader_of(extras, extras_len), result))
 		in->failed = true;
 	if (result->index >= FRAME_OPS_MAX)
+		in->failed = true;
+	return !in->failed;
+}
+
+bool
+native_keys_next(struct reader *in, struct view *key)
+{
+	if (in->failed || reader_left(in) == 0)
+		return false;
+	*key = reader_view(in, reader_u8(in));
+	if (key->len == 0 || key->len > KEY_LEN_MAX)
 		in->failed = true;
 	return !in->failed;
 }

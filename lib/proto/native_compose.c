@@ -121,6 +121,9 @@ extras_len_of(enum op op)
 	case OP_UPLOAD_BEGIN:
 		return 8;
 	case OP_META:
+	case OP_KEYS:
+	case OP_EVICT:
+	case OP_EXPIRE:
 		return 16;
 	case OP_TOPOLOGY:
 	case OP_STATS:
@@ -144,7 +147,7 @@ result_of(const struct request *request, const struct response *response)
 		return result;
 	result.extras_len = extras_len_of(request->op);
 	if (request->op == OP_GET || request->op == OP_GAT || request->op == OP_TOPOLOGY ||
-	    request->op == OP_STATS)
+	    request->op == OP_STATS || request->op == OP_KEYS)
 		result.value = response->value;
 	return result;
 }
@@ -177,6 +180,13 @@ put_extras(uint8_t *at, enum op op, const struct response *response, const struc
 	case OP_TOPOLOGY:
 	case OP_STATS:
 		store_le32(at, response->total_len);
+		break;
+	case OP_KEYS:
+	case OP_EVICT:
+	case OP_EXPIRE:
+		store_le64(at, response->number);
+		store_le32(at + 8, response->total_len);
+		store_le32(at + 12, response->client_flags);
 		break;
 	default:
 		store_le64(at, response->number);

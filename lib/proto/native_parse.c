@@ -133,9 +133,10 @@ judge_op(const uint8_t *op, uint64_t client)
 		if (key_len > KEY_LEN_MAX)
 			return OP_STATUS_BAD_KEY;
 		return slot == 0 ? OP_STATUS_OK : OP_STATUS_BAD_REQUEST;
+	case NATIVE_KEY_PREFIX:
 	case NATIVE_KEY_SLOT:
-		if (key_len != 0)
-			return OP_STATUS_BAD_REQUEST;
+		if (key_len > (rule->key == NATIVE_KEY_PREFIX ? KEY_LEN_MAX : 0))
+			return rule->key == NATIVE_KEY_PREFIX ? OP_STATUS_BAD_KEY : OP_STATUS_BAD_REQUEST;
 		return slot < SLOT_COUNT ? OP_STATUS_OK : OP_STATUS_WRONG_SLOT;
 	default:
 		return key_len == 0 && slot == 0 ? OP_STATUS_OK : OP_STATUS_BAD_REQUEST;
@@ -182,9 +183,16 @@ read_extras(struct reader in, const struct now *now, struct request *request)
 	case OP_UPLOAD_CHUNK:
 	case OP_UPLOAD_COMMIT:
 	case OP_UPLOAD_ABORT:
+	case OP_KEYS:
+	case OP_EXPIRE:
 		request->handle = reader_le64(&in);
 		if (request->op == OP_UPLOAD_CHUNK)
 			request->offset = reader_le32(&in);
+		if (request->op == OP_KEYS)
+			request->length = reader_le32(&in);
+		break;
+	case OP_EVICT:
+		request->length = reader_le32(&in);
 		break;
 	}
 	if (request->flags & (REQUEST_CAS | REQUEST_RANGE))
@@ -199,8 +207,7 @@ read_extras(struct reader in, const struct now *now, struct request *request)
 static uint16_t
 execution_flags(const uint8_t *op, uint64_t client)
 {
-	uint8_t key = native_rule(op[0])->key;
-	bool names_slot = key == NATIVE_KEY_NEEDED || key == NATIVE_KEY_SLOT;
+	bool names_slot = native_names_slot(native_rule(op[0]));
 
 	return (uint16_t)((names_slot && load_le16(op + 2) != NATIVE_SLOT_NONE ? REQUEST_TRUST_SLOT : 0) |
 	    (client != 0 && op_is_once(op[0]) ? REQUEST_ONCE : 0));

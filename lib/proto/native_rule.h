@@ -15,6 +15,7 @@ enum native_key {
 	NATIVE_KEY_NEEDED,   /* 1..KEY_LEN_MAX bytes; slot of the key or NONE */
 	NATIVE_KEY_GROUP,    /* 0..KEY_LEN_MAX bytes that are no key; slot 0 */
 	NATIVE_KEY_SLOT,     /* no key, but the slot of one */
+	NATIVE_KEY_PREFIX,   /* 0..KEY_LEN_MAX bytes that keys begin with, and a slot */
 };
 
 struct native_rule {
@@ -47,9 +48,19 @@ native_rule(uint8_t op)
 		[OP_UPLOAD_COMMIT] = { NATIVE_KEY_SLOT, SET_FLAGS, 8, false },
 		[OP_UPLOAD_ABORT] = { NATIVE_KEY_SLOT, 0, 8, false },
 		[OP_FLUSH] = { NATIVE_KEY_NONE, 0, 8, false },
+		[OP_KEYS] = { NATIVE_KEY_PREFIX, 0, 12, false },
+		[OP_EVICT] = { NATIVE_KEY_SLOT, 0, 4, false },
+		[OP_EXPIRE] = { NATIVE_KEY_SLOT, 0, 8, false },
 	};
 
 	return &rules[op < OP_COUNT ? op : OP_NONE];
+}
+
+/* Whether the slot of an operation is to be looked at. */
+static inline bool
+native_names_slot(const struct native_rule *rule)
+{
+	return rule->key == NATIVE_KEY_NEEDED || rule->key == NATIVE_KEY_SLOT || rule->key == NATIVE_KEY_PREFIX;
 }
 
 /* Length of an operation's extras with these flags. */

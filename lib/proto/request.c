@@ -32,7 +32,7 @@ op_name(enum op op)
 		[OP_PING] = "ping", [OP_TOPOLOGY] = "topology", [OP_STATS] = "stats",
 		[OP_UPLOAD_BEGIN] = "upload_begin", [OP_UPLOAD_CHUNK] = "upload_chunk",
 		[OP_UPLOAD_COMMIT] = "upload_commit", [OP_UPLOAD_ABORT] = "upload_abort",
-		[OP_FLUSH] = "flush",
+		[OP_FLUSH] = "flush", [OP_KEYS] = "keys", [OP_EVICT] = "evict", [OP_EXPIRE] = "expire",
 	};
 
 	return (unsigned)op < OP_COUNT ? names[op] : "unknown";

@@ -48,6 +48,10 @@ enum op {
 	OP_UPLOAD_COMMIT = 16, /* REQUEST_ADD, REQUEST_REPLACE, REQUEST_CAS, as SET */
 	OP_UPLOAD_ABORT = 17,
 	OP_FLUSH = 18,   /* expiry_ms: when, 0 now */
+	/* On the shard that `slot` names (slot mod workers), a part a call. */
+	OP_KEYS = 19,    /* keys that begin with `key`, from `handle` on, `length` of them at most */
+	OP_EVICT = 20,   /* `length` items go, by the store's own rule */
+	OP_EXPIRE = 21,  /* what has expired is taken back, from `handle` on */
 	OP_COUNT,
 	OP_ANSWERED = OP_COUNT, /* serve: another node has answered; the response is there */
 };
@@ -87,25 +91,25 @@ struct request {
 	uint64_t expiry_ms;   /* absolute wall ms; 0 never; SET, TOUCH, GAT, CREATE, FLUSH, UPLOAD_BEGIN */
 	uint64_t delta;       /* INCR, DECR */
 	uint64_t initial;     /* CREATE */
-	uint64_t handle;      /* UPLOAD_* */
+	uint64_t handle;      /* UPLOAD_*; KEYS, EXPIRE: cursor */
 	uint64_t client;      /* ONCE */
 	uint64_t sequence;    /* ONCE */
 	uint64_t floor;       /* ONCE: sequences below it are settled and will not come again */
 	uint32_t client_flags;
 	uint32_t offset;      /* RANGE, UPLOAD_CHUNK, TOPOLOGY: bytes; STATS: lines */
-	uint32_t length;      /* RANGE: most bytes wanted; UPLOAD_BEGIN: total length */
+	uint32_t length;      /* RANGE: most bytes wanted; UPLOAD_BEGIN: total length; KEYS, EVICT: most items */
 	uint32_t text_at;     /* memcached: where in the datagram the command line starts */
 };
 
 struct response {
 	struct view key;      /* in the item, when there is one: the frame may be overwritten */
-	struct view value;    /* in the item (GET, GAT), in serve's scratch (STATS, TOPOLOGY) */
+	struct view value;    /* in the item (GET, GAT), in serve's scratch (STATS, TOPOLOGY, KEYS) */
 	uint64_t version;
 	uint64_t expiry_ms;   /* absolute; 0 never */
-	uint64_t number;      /* INCR, DECR: new value; UPLOAD_BEGIN: handle */
+	uint64_t number;      /* INCR, DECR: new value; UPLOAD_BEGIN: handle; KEYS, EXPIRE: next cursor, 0 at the end */
 	uint32_t offset;      /* where value starts in the whole value */
-	uint32_t total_len;   /* of the whole value; STATS: number of lines */
-	uint32_t client_flags;
+	uint32_t total_len;   /* of the whole value; STATS: number of lines; KEYS, EVICT, EXPIRE: items */
+	uint32_t client_flags; /* KEYS, EVICT, EXPIRE: shards of the node */
 	uint8_t status;       /* enum op_status */
 	bool has_item;        /* version, expiry, flags, total_len and key are set */
 };
@@ -122,6 +126,13 @@ static inline bool
 op_is_write(enum op op)
 {
 	return (op >= OP_SET && op <= OP_PREPEND) || (op >= OP_UPLOAD_BEGIN && op <= OP_UPLOAD_ABORT);
+}
+
+/* Whether an operation is for one shard as a whole, which its slot names, and so runs on its owner. */
+static inline bool
+op_is_shard_job(enum op op)
+{
+	return op >= OP_KEYS && op <= OP_EXPIRE;
 }
 
 /* Whether an update executes twice with a different outcome and so is remembered. */

@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "ring/slot.h"
+#include "serve/list.h"
 #include "serve/owner.h"
 #include "serve/read.h"
 #include "serve/route.h"
@@ -241,6 +242,17 @@ run_read(struct run *run, struct request *request, const struct item *item, stru
 }
 
 static ON_WORKER void
+run_shard_job(struct run *run, struct request *request, uint32_t place, struct response *response)
+{
+	if (serve_owner(run->serve, request->slot) != run->serve->config.worker) {
+		hand_over(run, request, place, response);
+	} else {
+		run->written = UINT64_MAX; /* whatever this batch has looked up may be gone */
+		list_execute(run->serve, run->now, request, response);
+	}
+}
+
+static ON_WORKER void
 run_other(struct run *run, struct request *request, uint32_t place, struct response *response)
 {
 	switch (request->op) {
@@ -263,6 +275,11 @@ run_other(struct run *run, struct request *request, uint32_t place, struct respo
 		break;
 	case OP_TOPOLOGY:
 		stats_topology(run->serve, request, response);
+		break;
+	case OP_KEYS:
+	case OP_EVICT:
+	case OP_EXPIRE:
+		run_shard_job(run, request, place, response);
 		break;
 	default:
 		if (op_is_write(request->op))
@@ -338,6 +355,7 @@ serve_run(struct serve *serve, struct burst *burst)
 	serve->scratch_used = 0;
 	if (serve->config.ring)
 		route_burst(serve, burst);
+	serve->list_left = LIST_POSITIONS_BURST;
 	for (uint32_t first = 0; first < burst->request_count; first += LOOKUP_BATCH_MAX) {
 		uint32_t left = burst->request_count - first;
 

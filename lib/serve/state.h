@@ -27,6 +27,7 @@ struct serve {
 	struct once *once;
 	struct uploads uploads;
 	uint32_t scratch_used; /* in this burst */
+	uint32_t list_left;    /* positions of the shard that KEYS and the like may still look at in this burst */
 	uint8_t scratch[SCRATCH_SIZE];
 };
 

@@ -32,6 +32,8 @@ struct store_config {
 struct store;
 struct shard;
 
+enum { SHARD_EVICT_MAX = 64 }; /* as many as one SET may evict */
+
 enum store_result {
 	STORE_OK = 0,
 	STORE_NO_MEMORY, /* even after the evictions allowed */
@@ -98,6 +100,20 @@ enum store_result shard_publish(struct shard *shard, const struct now *now, stru
 
 /* Owner. Removes and retires a published item found by shard_find. */
 void shard_remove(struct shard *shard, struct item *item, uint64_t digest) ON_WORKER;
+
+/*
+ * Owner. Walks of all items, a part a call: a position belongs to one key from its first store
+ * until it is removed, so who goes through all positions sees every key that was there all
+ * the time. *position is where to go on, 0 at first, shard_positions() at the end; at most
+ * *steps positions are looked at, and *steps is what is left of them.
+ */
+uint32_t shard_positions(const struct shard *shard);
+/* The next live item, or NULL when steps or positions are used up. */
+const struct item *shard_walk(struct shard *shard, const struct now *now, uint32_t *position, uint32_t *steps) ON_WORKER;
+/* Takes back what has expired or was flushed; returns how many items. */
+uint32_t shard_expire(struct shard *shard, const struct now *now, uint32_t *position, uint32_t *steps) ON_WORKER;
+/* Owner. Evicts up to count (at most SHARD_EVICT_MAX) items by the store's own rule; returns how many. */
+uint32_t shard_evict(struct shard *shard, const struct now *now, uint32_t count) ON_WORKER;
 
 /*
  * Owner. Background work bounded by `steps`: frees what the grace period let

@@ -552,6 +552,89 @@ memory_returns_to_its_baseline_after_everything_is_deleted(void **state)
 	store_destroy(store);
 }
 
+/* Goes through shard 1 and counts how often each key "k<n>5" is told. */
+static void
+walk_on(struct store *store, struct now now, uint32_t *position, uint32_t steps, uint8_t *told)
+{
+	struct shard *shard = store_shard(store, 1);
+	const struct item *item;
+	unsigned number;
+
+	while ((item = shard_walk(shard, &now, position, &steps))) {
+		assert_int_equal(sscanf((const char *)item->bytes, "k%u-5", &number), 1);
+		told[number]++;
+	}
+}
+
+/* Keys that come, go and change while one walks do not hide those that stay. */
+static void
+a_walk_tells_every_key_that_is_there_all_the_time(void **state)
+{
+	enum { KEYS = 900 };
+	struct store *store = new_store(small_config);
+	struct shard *shard = store_shard(store, 1);
+	struct now now = at_ms(0);
+	uint8_t told[KEYS] = { 0 };
+	uint32_t position = 0, rounds = 0;
+	char key[16];
+
+	(void)state;
+	for (unsigned i = 0; i < KEYS; i++) {
+		snprintf(key, sizeof key, "k%u-5", i);
+		assert_int_equal(set(store, now, key, view_text("v"), 0), STORE_OK);
+	}
+	while (position < shard_positions(shard)) {
+		walk_on(store, now, &position, 40, told);
+		for (unsigned i = rounds++ % 50; i < KEYS; i += 50) { /* every third stays as it is, the next is replaced, the next goes and comes */
+			struct view k;
+
+			snprintf(key, sizeof key, "k%u-5", i);
+			k = view_text(key);
+			if (i % 3 == 2) {
+				shard_remove(shard, shard_find(shard, &now, k, store_digest(store, k)), store_digest(store, k));
+				settle(store, now);
+			}
+			if (i % 3 > 0)
+				assert_int_equal(set(store, now, key, view_text("w"), 0), STORE_OK);
+		}
+	}
+	for (unsigned i = 0; i < KEYS; i++)
+		if (told[i] == 0 && i % 3 != 2)
+			fail_msg("k%u was never told", i);
+		else if (told[i] > 1 && i % 3 != 2)
+			fail_msg("k%u was told %u times", i, told[i]);
+	store_destroy(store);
+}
+
+static void
+a_walk_is_bounded_and_leaves_the_dead_out(void **state)
+{
+	struct store *store = new_store(small_config);
+	struct shard *shard = store_shard(store, 1);
+	struct now now = at_ms(0), later = at_ms(2000);
+	uint32_t position = 0, steps = 7, all;
+
+	(void)state;
+	assert_int_equal(set(store, now, "short-5", view_text("v"), now.wall_ms + 1000), STORE_OK);
+	assert_int_equal(set(store, now, "k1-5", view_text("v"), 0), STORE_OK);
+	walk_on(store, later, &position, 0, NULL);
+	assert_int_equal(position, 0);
+	position = shard_positions(shard);
+	assert_null(shard_walk(shard, &later, &position, &steps));
+	assert_int_equal(steps, 7);
+	position = 0, all = shard_positions(shard);
+	assert_true(view_equal(item_key(shard_walk(shard, &later, &position, &all)), view_text("k1-5")));
+	assert_null(shard_walk(shard, &later, &position, &all));
+	assert_int_equal(all, 0);
+	position = 0, all = shard_positions(shard);
+	assert_int_equal(shard_expire(shard, &later, &position, &all), 1);
+	assert_int_equal(position, shard_positions(shard));
+	assert_int_equal(shard_evict(shard, &later, SHARD_EVICT_MAX), 1);
+	assert_null(get(store, later, "k1-5"));
+	settle(store, later);
+	store_destroy(store);
+}
+
 static int
 start_reader(void **state)
 {
@@ -592,6 +675,8 @@ static const struct CMUnitTest store_tests[] = {
 	cmocka_unit_test(the_background_sweep_takes_expired_items_back),
 	cmocka_unit_test(the_background_sweep_takes_flushed_items_back),
 	cmocka_unit_test(memory_returns_to_its_baseline_after_everything_is_deleted),
+	cmocka_unit_test(a_walk_tells_every_key_that_is_there_all_the_time),
+	cmocka_unit_test(a_walk_is_bounded_and_leaves_the_dead_out),
 };
 
 #endif

@@ -16,6 +16,13 @@ check_result(const struct native_result *result, const uint8_t *from, const uint
 	struct topology_node node;
 
 	CHECK(result->index < FRAME_OPS_MAX);
+	if (result->op == OP_KEYS) {
+		struct reader keys = reader_of(result->value.data, result->value.len);
+		struct view key;
+
+		while (native_keys_next(&keys, &key))
+			CHECK(key.len >= 1 && key.len <= KEY_LEN_MAX && key.data + key.len <= to);
+	}
 	CHECK(result->value.data >= from && result->value.data + result->value.len <= to);
 	if (result->op != OP_TOPOLOGY || !topology_parse(result->value, &topology))
 		return;

@@ -194,9 +194,9 @@ script_numeric(struct request *request, const char *name, uint64_t value)
 		request->delta = value;
 	else if (strcmp(name, "offset") == 0)
 		request->offset = (uint32_t)value;
-	else if (strcmp(name, "total") == 0)
+	else if (strcmp(name, "total") == 0 || strcmp(name, "limit") == 0 || strcmp(name, "count") == 0)
 		request->length = (uint32_t)value;
-	else if (strcmp(name, "handle") == 0)
+	else if (strcmp(name, "handle") == 0 || strcmp(name, "cursor") == 0)
 		request->handle = value;
 	else if (strcmp(name, "slot") == 0)
 		request->slot = (uint16_t)value;
@@ -271,10 +271,10 @@ script_request(struct script *script, const char *text, struct request *request)
 		return script_complain(script, "no such operation", text);
 	at += len;
 	script_spaces(&at);
-	if (op_has_key(request->op) || request->op == OP_STATS) {
+	if (op_has_key(request->op) || request->op == OP_STATS || request->op == OP_KEYS) {
 		if (!script_bytes(script, &at, &request->key))
 			return false;
-		request->slot = slot_of_key(request->key);
+		request->slot = op_has_key(request->op) ? slot_of_key(request->key) : 0;
 	}
 	for (script_spaces(&at); *at; script_spaces(&at))
 		if (!script_option(script, &at, request))

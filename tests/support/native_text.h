@@ -77,6 +77,15 @@ text_extras(FILE *out, const struct request *request)
 	case OP_STATS:
 		fprintf(out, " offset=%u", request->offset);
 		break;
+	case OP_KEYS:
+		fprintf(out, " cursor=%" PRIu64 " limit=%u", request->handle, request->length);
+		break;
+	case OP_EVICT:
+		fprintf(out, " count=%u", request->length);
+		break;
+	case OP_EXPIRE:
+		fprintf(out, " cursor=%" PRIu64, request->handle);
+		break;
 	case OP_UPLOAD_CHUNK:
 		fprintf(out, " handle=%" PRIu64 " offset=%u", request->handle, request->offset);
 		break;
@@ -94,11 +103,11 @@ text_request(FILE *out, const struct request *request)
 	const struct native_rule *rule = native_rule(request->op);
 
 	fputs(op_name(request->op), out);
-	if (rule->key == NATIVE_KEY_NEEDED || rule->key == NATIVE_KEY_GROUP) {
+	if (rule->key == NATIVE_KEY_NEEDED || rule->key == NATIVE_KEY_GROUP || rule->key == NATIVE_KEY_PREFIX) {
 		fputc(' ', out);
 		text_bytes(out, request->key);
 	}
-	if (rule->key == NATIVE_KEY_NEEDED || rule->key == NATIVE_KEY_SLOT)
+	if (native_names_slot(rule))
 		fprintf(out, " slot=%u", request->slot);
 	if (request->flags & REQUEST_RANGE)
 		fprintf(out, " range=%" PRIu64 ",%u,%u", request->version, request->offset, request->length);
@@ -140,12 +149,18 @@ text_result(FILE *out, const struct native_result *result)
 	case OP_UPLOAD_BEGIN:
 		fprintf(out, " handle=%" PRIu64, result->number);
 		break;
+	case OP_KEYS:
+	case OP_EVICT:
+	case OP_EXPIRE:
+		fprintf(out, " next=%" PRIu64 " items=%u shards=%u", result->number, result->total_len, result->client_flags);
+		break;
 	}
 	if (result->op == OP_META && result->ttl_ms == UINT64_MAX)
 		fputs(" ttl=never", out);
 	else if (result->op == OP_META)
 		fprintf(out, " ttl=%" PRIu64, result->ttl_ms);
-	if (result->op == OP_GET || result->op == OP_GAT || result->op == OP_TOPOLOGY || result->op == OP_STATS) {
+	if (result->op == OP_GET || result->op == OP_GAT || result->op == OP_TOPOLOGY || result->op == OP_STATS ||
+	    result->op == OP_KEYS) {
 		fputs(" value=", out);
 		text_bytes(out, result->value);
 	}

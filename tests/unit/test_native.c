@@ -15,7 +15,7 @@ every_operation_arrives_as_it_was_sent(void **state)
 
 		setup(NULL);
 		t.written = 0;
-		if (o >= OP_UPLOAD_CHUNK && o <= OP_UPLOAD_ABORT)
+		if ((o >= OP_UPLOAD_CHUNK && o <= OP_UPLOAD_ABORT) || op_is_shard_job(o))
 			sent.slot = 9;
 		if (has_value)
 			sent.value = view_text("value");
@@ -41,11 +41,11 @@ every_operation_arrives_as_it_was_sent(void **state)
 			assert_int_equal(got->expiry_ms, WALL_MS + 2);
 		if (o == OP_INCR || o == OP_DECR)
 			assert_int_equal(got->delta, 3);
-		if (o >= OP_UPLOAD_CHUNK && o <= OP_UPLOAD_ABORT)
+		if ((o >= OP_UPLOAD_CHUNK && o <= OP_UPLOAD_ABORT) || o == OP_KEYS || o == OP_EXPIRE)
 			assert_int_equal(got->handle, 4);
 		if (o == OP_STATS || o == OP_TOPOLOGY || o == OP_UPLOAD_CHUNK)
 			assert_int_equal(got->offset, 5);
-		if (o == OP_UPLOAD_BEGIN)
+		if (o == OP_UPLOAD_BEGIN || o == OP_KEYS || o == OP_EVICT)
 			assert_int_equal(got->length, 6);
 	}
 }

@@ -213,7 +213,7 @@ each_operation_answers_with_its_extras(void **state)
 
 		setup(NULL);
 		t.written = 0;
-		if (o >= OP_UPLOAD_CHUNK && o <= OP_UPLOAD_ABORT)
+		if ((o >= OP_UPLOAD_CHUNK && o <= OP_UPLOAD_ABORT) || op_is_shard_job(o))
 			sent.slot = 9;
 		write_request(sent);
 		parse_ok();
@@ -229,7 +229,7 @@ each_operation_answers_with_its_extras(void **state)
 		assert_int_equal(result.version, 70);
 		if (o == OP_GET || o == OP_GAT || o == OP_META)
 			assert_int_equal(result.client_flags, 71);
-		if (o == OP_GET || o == OP_GAT || o == OP_TOPOLOGY || o == OP_STATS) {
+		if (o == OP_GET || o == OP_GAT || o == OP_TOPOLOGY || o == OP_STATS || o == OP_KEYS) {
 			assert_int_equal(result.total_len, 72);
 			assert_true(view_equal(result.value, view_text("name 5\n")));
 		} else {
@@ -237,8 +237,12 @@ each_operation_answers_with_its_extras(void **state)
 		}
 		if (o == OP_META)
 			assert_int_equal(result.ttl_ms, 74);
-		if (o == OP_INCR || o == OP_DECR || o == OP_UPLOAD_BEGIN)
+		if (o == OP_INCR || o == OP_DECR || o == OP_UPLOAD_BEGIN || op_is_shard_job(o))
 			assert_int_equal(result.number, 73);
+		if (op_is_shard_job(o)) {
+			assert_int_equal(result.total_len, 72);
+			assert_int_equal(result.client_flags, 71);
+		}
 	}
 }
 

@@ -383,7 +383,8 @@ expect_operation(int op)
 	/* The last cell says whether there is a value, the one before it the key. */
 	if (rule->has_value != (strstr(row, "| yes |") && strcmp(row + strlen(row) - 6, " yes |") == 0))
 		fail_msg("doc/PROTOCOL.md: value of %s: %s", op_name(op), row);
-	if ((rule->key == NATIVE_KEY_SLOT) != (strstr(row, "| slot only |") != NULL))
+	if ((rule->key == NATIVE_KEY_SLOT) != (strstr(row, "| slot only |") != NULL) ||
+	    (rule->key == NATIVE_KEY_PREFIX) != (strstr(row, "| prefix |") != NULL))
 		fail_msg("doc/PROTOCOL.md: key of %s: %s", op_name(op), row);
 }
 
