@@ -16,7 +16,7 @@ LIBIO := $(BUILD)/libio.a
 LIBCONTROL := $(BUILD)/libcontrol.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests link them, a fuzzer those that read settings.
-SETTINGS := value schema schema_yaml schema_print config config_verify config_print profile
+SETTINGS := value schema schema_yaml schema_print config config_verify config_print peer_text profile
 PLAIN := log notify watchdog keyfile usocket api api_body api_cache api_metrics api_process facts nic preflight
 LIBSETTINGS := $(BUILD)/libsettings.a
 LIBPLAIN := $(BUILD)/libplain.a

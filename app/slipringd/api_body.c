@@ -112,6 +112,8 @@ api_body_stats(const struct api_config *config)
 		json_array_append_new(workers, json_pack("{s:i, s:o, s:o}", "worker", (int)i, "counters",
 		    counters_object(counters), "drops", drops_object(counters)));
 	}
+	if (node_core_counters(config->node))
+		add_counters(&sum, node_core_counters(config->node));
 	return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "node", config->config->node_id, "version", SLIPRING_VERSION,
 	    "uptime_seconds", uptime_seconds(config), "counters", counters_object(&sum), "drops", drops_object(&sum),
 	    "store", store_object(config->node), "workers", workers);

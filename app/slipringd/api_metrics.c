@@ -23,6 +23,26 @@ counters_of(const struct metrics *m, uint32_t worker)
 	return node_counters(m->config->node, worker);
 }
 
+/* What the control core counts, of which a node has one at most. */
+static void
+put_core(struct metrics *m)
+{
+	const struct counters *counters = node_core_counters(m->config->node);
+	char name[NAME_SIZE];
+
+	for (int c = 0; counters && c < COUNTER_COUNT; c++) {
+		if (!counter_is_core(c) || counter_is_cycles(c))
+			continue;
+		snprintf(name, sizeof name, "slipring_%s_total", counter_name(c));
+		exposition_family(&m->e, name, "counter", counter_text(c));
+		exposition_integer(&m->e, counter_read(counters, c), NULL);
+	}
+	if (!counters)
+		return;
+	exposition_family(&m->e, "slipring_core_busy_seconds_total", "counter", "time of the control core in rounds that found work");
+	exposition_real(&m->e, (double)counter_read(counters, COUNTER_CORE_BUSY_CYCLES) / (double)io_cycles_hz(), NULL);
+}
+
 /* Cycles depend on the machine: time is told in seconds instead. */
 static void
 put_counters(struct metrics *m)
@@ -30,7 +50,7 @@ put_counters(struct metrics *m)
 	char name[NAME_SIZE];
 
 	for (int c = 0; c < COUNTER_COUNT; c++) {
-		if (c == COUNTER_BUSY_CYCLES)
+		if (counter_is_cycles(c) || counter_is_core(c))
 			continue;
 		snprintf(name, sizeof name, "slipring_%s_total", counter_name(c));
 		exposition_family(&m->e, name, "counter", counter_text(c));
@@ -158,6 +178,7 @@ api_metrics(const struct api_config *config, const struct api_sample *since, con
 	exposition_family(&m.e, "slipring_build_info", "gauge", "always 1; the labels name the release and the node");
 	exposition_integer(&m.e, 1, (const char *const []){ "version", SLIPRING_VERSION, "node", config->config->node_id, NULL });
 	put_counters(&m);
+	put_core(&m);
 	put_drops(&m);
 	put_busy(&m, since);
 	put_store(&m);

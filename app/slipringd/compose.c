@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "compose_cluster.h"
 #include "keyfile.h"
 #include "preflight.h"
 
@@ -132,7 +133,10 @@ compose_node(const struct config *config, const struct io_profile *profile, stru
 	compose_services(config, node);
 	compose_address(config, node);
 	if (*config->native_shared_key_file &&
-	    keyfile_read(config->native_shared_key_file, node->serve.shared_key, error) != STATUS_OK)
+	    keyfile_read("native.shared_key_file", config->native_shared_key_file, node->serve.shared_key, error) != STATUS_OK)
+		return error->status;
+	node->cluster = config->cluster_enabled;
+	if (node->cluster && compose_cluster(config, &node->core, error) != STATUS_OK)
 		return error->status;
 	if (compose_cpus(config, &node->io, error) != STATUS_OK)
 		return error->status;

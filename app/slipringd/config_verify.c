@@ -1,9 +1,11 @@
 /* Rules between keys. Each names the key whose line is to be changed. */
 #include <stdarg.h>
 #include <string.h>
+#include <arpa/inet.h>
 
 #include "config.h"
 #include "control/listen.h"
+#include "peer_text.h"
 
 struct verify {
 	const struct schema *schema;
@@ -130,6 +132,91 @@ verify_control(const struct verify *verify)
 		    "control.tls_cert and control.tls_key (control.insecure: true if it must be)", config->control_listen);
 }
 
+static bool
+is_near(const struct ipv4_prefix *prefix, const uint8_t ip[4])
+{
+	uint32_t differs = 0;
+
+	for (int i = 0; i < 4; i++)
+		differs = differs << 8 | (uint32_t)(prefix->address[i] ^ ip[i]);
+	return prefix->len == 0 || differs >> (32 - prefix->len) == 0;
+}
+
+static void
+verify_gateway(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+	uint8_t gateway[4];
+
+	if (!*config->gateway)
+		return;
+	if (inet_pton(AF_INET, config->gateway, gateway) != 1)
+		complain(verify, CONFIG_gateway, "'%s' is not an IPv4 address", config->gateway);
+	else if (!is_near(&config->ipv4, gateway) || memcmp(gateway, config->ipv4.address, 4) == 0)
+		complain(verify, CONFIG_gateway, "%s is %s; a router is another host of ipv4's network", config->gateway,
+		    is_near(&config->ipv4, gateway) ? "this node's own address" : "outside ipv4's network");
+}
+
+static void
+verify_told(const struct verify *verify, enum config_key key, const char *text)
+{
+	struct peer_address address;
+	struct why why;
+
+	if (*text && !peer_text_address(text, 1, &address, &why))
+		complain(verify, key, "%s", why.text);
+}
+
+static void
+verify_seeds(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+	struct peer_text peer;
+	struct why why;
+
+	for (uint32_t i = 0; i < config->cluster_seed_nodes.count; i++)
+		if (!peer_text_parse(config->cluster_seed_nodes.values[i], (uint16_t)config->cluster_port, &peer, &why))
+			complain(verify, CONFIG_cluster_seed_nodes, "%s", why.text);
+}
+
+static void
+verify_cluster_port(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+	uint32_t port = config->cluster_port;
+
+	if (port >= config->native_port && port < config->native_port + config->workers)
+		complain(verify, CONFIG_cluster_port, "%u is one of the native ports", port);
+	if ((config->memcached_enabled && port == config->memcached_port) || port == config->echo_port)
+		complain(verify, CONFIG_cluster_port, "%u is %s too", port,
+		    port == config->echo_port ? "echo.port" : "memcached.port");
+}
+
+/* Whoever has the key can join, read and write: none, or one that others can read, must be meant. */
+static void
+verify_cluster(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+
+	verify_gateway(verify);
+	if (config->cluster_read_repair_enabled)
+		complain(verify, CONFIG_cluster_read_repair_enabled, "there is no read repair in this release: a key's data has "
+		    "one owner; leave it false");
+	if (!config->cluster_enabled)
+		return;
+	if (!*config->cluster_key_file && !config->cluster_insecure)
+		complain(verify, CONFIG_cluster_enabled, "cluster.key_file is empty, so anybody could join; make a key: head -c 32 "
+		    "/dev/urandom | od -An -tx1 | tr -d ' \\n' (cluster.insecure: true if it must be)");
+	if (*config->cluster_key_file && config->cluster_insecure)
+		complain(verify, CONFIG_cluster_insecure, "a key is given too (cluster.key_file): say one or the other");
+	if (*config->cluster_previous_key_file && !*config->cluster_key_file)
+		complain(verify, CONFIG_cluster_previous_key_file, "cluster.key_file is empty; the present key comes first");
+	verify_told(verify, CONFIG_cluster_gossip_addr, config->cluster_gossip_addr);
+	verify_told(verify, CONFIG_cluster_api_addr, config->cluster_api_addr);
+	verify_seeds(verify);
+	verify_cluster_port(verify);
+}
+
 /* The control socket's name follows from run_dir and node_id unless it is given. */
 static void
 verify_socket(const struct verify *verify, struct config *config)
@@ -159,4 +246,5 @@ config_verify(const struct schema *schema, struct config *config, struct problem
 	verify_cpus(&verify);
 	verify_memory(&verify);
 	verify_ports(&verify);
+	verify_cluster(&verify);
 }

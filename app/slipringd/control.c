@@ -92,6 +92,8 @@ control_run(const struct node *node, _Atomic uint32_t *stalled)
 			watch(&watchdog, node, stalled);
 			store_trim(node_store(node));
 		}
+		if (node_core(node) && core_phase(node_core(node)) == CORE_REFUSED)
+			return 0;
 	} while (number < 0);
 	arm_force(&set);
 	log_info("stopping: %s", strsignal(number));

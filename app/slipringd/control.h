@@ -15,7 +15,8 @@
 void control_block_signals(void);
 
 /*
- * Returns with the number of the signal that asked to stop. From then on a
+ * Returns with the number of the signal that asked to stop, or 0 when the cluster does not let
+ * this node in. From then on a
  * second one, a second or more later, ends the process at once with status 130. Publishes in *stalled
  * which workers do not poll (bit i: worker i).
  */

@@ -15,7 +15,7 @@
 #include "slipringd/profile.h"
 
 /* slipringd(8) documents them. 130: a second signal (control.c). */
-enum { EXIT_STOPPED = 0, EXIT_BAD_CONFIG = 2, EXIT_CANNOT_START = 3 };
+enum { EXIT_STOPPED = 0, EXIT_BAD_CONFIG = 2, EXIT_CANNOT_START = 3, EXIT_REFUSED = 4 };
 
 struct daemon {
 	struct config config;
@@ -83,7 +83,10 @@ run(struct daemon *d)
 	control_block_signals();
 	if (start(d, &error) == STATUS_OK) {
 		tell_ready(d);
-		control_run(d->node, &d->stalled);
+		if (control_run(d->node, &d->stalled) == 0)
+			status = EXIT_REFUSED;
+		else
+			node_leave(d->node);
 	} else {
 		log_error("%s", error.text);
 		status = EXIT_CANNOT_START;

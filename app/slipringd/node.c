@@ -14,9 +14,12 @@ struct node {
 	struct port *ports[WORKER_MAX];
 	struct worker *workers[WORKER_MAX];
 	struct local *local;
+	struct peer_io *peer_io;             /* these three: NULL for a single node */
+	struct core *core;
+	const struct serve_ring *_Atomic ring; /* in force; what workers read */
 	uint32_t launched;
 	bool io_started, reclaim_started;
-	struct counters counters[WORKER_MAX];
+	struct counters counters[WORKER_MAX], core_counters;
 	char worker_facts[FACTS_WORKERS_SIZE], socket_facts[FACTS_SOCKETS_SIZE]; /* for STATS */
 };
 
@@ -76,6 +79,10 @@ fill_net(const struct node *node, uint32_t worker, struct net_config *net)
 		add_port(net, (uint16_t)(config->serve.native_port + i), SERVICE_NATIVE);
 	add_port(net, config->memcached_port, SERVICE_MEMCACHED);
 	add_port(net, config->echo_port, SERVICE_ECHO);
+	if (config->cluster) {
+		add_port(net, config->core.port, SERVICE_PEER);
+		net->tell_arp = true;
+	}
 }
 
 static void
@@ -105,6 +112,8 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	config.serve.worker_count = node->config.io.worker_count;
 	config.serve.store = node->store;
 	config.serve.counters = &node->counters[i];
+	config.serve.ring = node->core ? &node->ring : NULL;
+	config.serve.core_counters = node->core ? &node->core_counters : NULL;
 	for (uint32_t w = 0; w < node->config.io.worker_count; w++)
 		config.serve.all_counters[w] = &node->counters[w];
 	fill_net(node, i, &config.net);
@@ -123,12 +132,32 @@ launch_workers(struct node *node, struct error *error)
 	for (uint32_t i = 0; i < count; i++) {
 		worker_connect(node->workers[i], node->workers, count);
 		worker_connect_local(node->workers[i], local_mailbox(node->local));
+		if (node->core)
+			worker_connect_core(node->workers[i], node->peer_io, core_slots(node->core));
 	}
+	if (node->core)
+		peer_io_connect(node->peer_io, node->workers[0]->mailbox);
 	for (; node->launched < count; node->launched++)
 		if (io_launch(node->launched, worker_main, node->workers[node->launched]) != STATUS_OK)
 			return error_set(error, STATUS_UNAVAILABLE, "lcore of worker %u is busy",
 			    node->launched);
 	return STATUS_OK;
+}
+
+static ON_MAIN enum status
+create_core(struct node *node, struct error *error)
+{
+	struct core_config *config = &node->config.core;
+
+	if (!node->config.cluster)
+		return STATUS_OK;
+	memcpy(config->net.mac, node->config.mac, 6);
+	node->peer_io = peer_io_create(node->config.io.worker_count, error);
+	if (!node->peer_io)
+		return error->status;
+	node->core = core_create(config, node->peer_io, &node->ring, &node->core_counters, error);
+	explicit_bzero(config->cluster.keys, sizeof config->cluster.keys);
+	return node->core ? STATUS_OK : error->status;
 }
 
 /* The ladder up; node_stop is the same ladder down, from wherever this got to. */
@@ -150,7 +179,9 @@ start(struct node *node, struct error *error)
 	node->local = local_create(error);
 	if (!node->local)
 		return error->status;
-	return launch_workers(node, error);
+	if (create_core(node, error) != STATUS_OK || launch_workers(node, error) != STATUS_OK)
+		return error->status;
+	return node->core ? core_start(node->core, error) : STATUS_OK;
 }
 
 struct node *
@@ -188,7 +219,11 @@ stop_workers(struct node *node)
 void
 node_stop(struct node *node)
 {
+	if (node->core)
+		core_stop(node->core);
 	stop_workers(node);
+	core_destroy(node->core);
+	peer_io_destroy(node->peer_io);
 	local_destroy(node->local);
 	for (uint32_t i = WORKER_MAX; i-- > 0;) /* a shared device is closed by its first port, last */
 		if (node->ports[i])
@@ -226,6 +261,25 @@ struct store *
 node_store(const struct node *node)
 {
 	return node->store;
+}
+
+struct core *
+node_core(const struct node *node)
+{
+	return node->core;
+}
+
+const struct counters *
+node_core_counters(const struct node *node)
+{
+	return node->core ? &node->core_counters : NULL;
+}
+
+void
+node_leave(struct node *node)
+{
+	if (node->core)
+		core_leave(node->core);
 }
 
 struct local *

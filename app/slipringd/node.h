@@ -10,6 +10,7 @@
 
 #include "io/io.h"
 #include "serve/serve.h"
+#include "slipringd/core_node.h"
 #include "slipringd/local.h"
 #include "slipringd/worker.h"
 #include "store/store.h"
@@ -25,6 +26,8 @@ struct node_config {
 	uint8_t mac[6];
 	uint16_t memcached_port;   /* 0: off */
 	uint16_t echo_port;        /* 0: off */
+	bool cluster;              /* core below counts */
+	struct core_config core;   /* MAC and boot are filled in */
 };
 
 struct node;
@@ -41,6 +44,12 @@ void node_port_info(const struct node *node, uint32_t worker, struct port_info *
 struct store *node_store(const struct node *node);
 /* The slots by which the process itself asks its workers; valid until node_stop. */
 struct local *node_local(const struct node *node);
+/* The control core; NULL for a single node. */
+struct core *node_core(const struct node *node);
+/* What the control core counts, beside the workers'; NULL for a single node. */
+const struct counters *node_core_counters(const struct node *node);
+/* A node of a cluster tells the others that it leaves; bounded. */
+void node_leave(struct node *node) ON_MAIN;
 /* Mails a slot that local_take gave to a worker. Any thread. */
 void node_mail(const struct node *node, uint32_t worker, struct deferred *slot);
 

@@ -86,28 +86,60 @@ transmit(struct worker *w, uint32_t frames)
 	port_refill(w->port, spares);
 }
 
+/* Frames of the control core take fresh packets before any reply does. */
+static ON_WORKER uint32_t
+peers_out(struct worker *w)
+{
+	uint32_t n = 0;
+
+	if (__builtin_expect(w->peer_io != NULL, 0) && w->config.serve.worker == 0) {
+		n = peer_io_out(w->peer_io, &w->peer_out, &w->burst.spares, w->counters);
+		if (n)
+			counter_add(w->counters, COUNTER_PEER_FRAMES_OUT, n);
+	}
+	return n;
+}
+
+/* What other nodes sent goes to the control core; serve passes it over. */
+static ON_WORKER void
+peers_in(struct worker *w)
+{
+	uint32_t n = 0;
+
+	if (__builtin_expect(w->peer_io != NULL, 0))
+		n = peer_io_in(w->peer_io, w->config.serve.worker, w->burst.datagrams, w->burst.datagram_count, w->counters);
+	if (n)
+		counter_add(w->counters, COUNTER_PEER_FRAMES_IN, n);
+}
+
 /* One round: each stage takes the whole burst. Returns whether there was work. */
 static ON_WORKER bool
 worker_poll(struct worker *w)
 {
 	struct burst *b = &w->burst;
-	uint32_t mails, frames;
+	uint32_t peers, mails, frames;
 
 	io_now(&b->now);
 	b->datagram_count = 0;
+	peers = peers_out(w);
 	mails = mailbox_drain(w);
 	frames = port_rx(w->port, w->pkts, BURST_MAX - b->datagram_count, w->counters);
 	b->datagram_count += net_input(&w->net, w->pkts, frames, b->datagrams + b->datagram_count);
+	peers_in(w);
 	serve_parse(w->serve, b);
 	serve_run(w->serve, b);
 	serve_compose(w->serve, b);
 	b->reply_count += net_echo(b->datagrams, b->datagram_count, b->replies + b->reply_count);
+	if (peers)
+		b->reply_count += peer_io_replies(&w->peer_out, b->replies + b->reply_count);
 	net_output(&w->net, b->replies, b->reply_count);
 	transmit(w, frames);
 	mailbox_post(w);
 	serve_tick(w->serve, &b->now, frames ? TICK_STEPS_BUSY : TICK_STEPS_IDLE);
 	reclaim_quiescent();
-	return frames + mails > 0;
+	if (peers)
+		peer_io_done(w->peer_io, &w->peer_out);
+	return frames + mails + peers > 0;
 }
 
 static ON_WORKER void
@@ -203,6 +235,13 @@ void
 worker_connect_local(struct worker *w, struct mailbox *local)
 {
 	w->mailboxes[DEFERRED_HOME_LOCAL] = local;
+}
+
+void
+worker_connect_core(struct worker *w, struct peer_io *io, struct mailbox *slots)
+{
+	w->peer_io = io;
+	w->mailboxes[DEFERRED_HOME_CORE] = slots;
 }
 
 void

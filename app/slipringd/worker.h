@@ -17,6 +17,7 @@
 #include "io/io.h"
 #include "net/net.h"
 #include "serve/serve.h"
+#include "slipringd/peer_io.h"
 
 enum worker_idle {
 	WORKER_BUSY,     /* poll without pause */
@@ -36,13 +37,15 @@ struct worker {
 	struct worker_config config;
 	struct port *port;
 	struct mailbox *mailbox;
-	struct mailbox *mailboxes[WORKER_MAX + 1]; /* of every worker, this one's too; then the process's own (local.h) */
+	struct mailbox *mailboxes[DEFERRED_HOMES]; /* of every worker, this one's too; the process's own (local.h); the core's */
+	struct peer_io *peer_io; /* NULL: a single node */
 	struct serve *serve;
 	/* owner lcore */
 	uint32_t idle_rounds;
 	struct net net;
 	struct pkt pkts[BURST_MAX];
 	struct burst burst;
+	struct peer_out peer_out;
 	struct counters *counters;
 	/* written by the main thread */
 	atomic_bool stop;
@@ -55,6 +58,8 @@ struct worker *worker_create(const struct worker_config *config, struct port *po
 void worker_connect(struct worker *worker, struct worker *const *workers, uint32_t count);
 /* Where slots of DEFERRED_HOME_LOCAL go home; before worker_main starts. */
 void worker_connect_local(struct worker *worker, struct mailbox *local);
+/* A node of a cluster: where packets and slots for other nodes go; before worker_main starts. */
+void worker_connect_core(struct worker *worker, struct peer_io *io, struct mailbox *slots);
 void worker_destroy(struct worker *worker) ON_MAIN;
 int worker_main(void *worker); /* returns 0 after worker_stop */
 void worker_stop(struct worker *worker);

@@ -8,6 +8,7 @@
 #ifndef BASE_COUNTERS_H
 #define BASE_COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum drop {
@@ -25,6 +26,13 @@ enum counter {
 	COUNTER_COUNT
 };
 
+/* Counters of the control core, not of a worker; they stand in one piece of counter.def. */
+static inline bool
+counter_is_core(enum counter counter)
+{
+	return counter >= COUNTER_CORE_BUSY_CYCLES && counter <= COUNTER_CLUSTER_FLOOR_FAILURES;
+}
+
 struct counters {
 	uint64_t drops[DROP_COUNT];
 	uint64_t values[COUNTER_COUNT];
@@ -32,6 +40,13 @@ struct counters {
 
 const char *drop_name(enum drop drop);          /* metric name, "none" for DROP_NONE */
 const char *drop_text(enum drop drop);          /* a sentence for a person */
+/* true: the figure counts cycles, which only this machine understands. */
+static inline bool
+counter_is_cycles(enum counter counter)
+{
+	return counter == COUNTER_BUSY_CYCLES || counter == COUNTER_CORE_BUSY_CYCLES;
+}
+
 const char *counter_name(enum counter counter); /* metric name */
 const char *counter_text(enum counter counter); /* a sentence for a person */
 

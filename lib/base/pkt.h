@@ -48,8 +48,11 @@ pkt_drop(struct pkt *pkt, struct counters *counters, enum drop why)
 	counters_bump(&counters->drops[why], 1);
 }
 
-/* Who answers on a UDP port; net maps ports to services by its configuration. */
-enum service { SERVICE_NONE = 0, SERVICE_NATIVE, SERVICE_MEMCACHED, SERVICE_ECHO };
+/*
+ * Who answers on a UDP port; net maps ports to services by its configuration. PEER: other
+ * nodes. ARP is no port: what ARP says that the neighbour table wants to know.
+ */
+enum service { SERVICE_NONE = 0, SERVICE_NATIVE, SERVICE_MEMCACHED, SERVICE_ECHO, SERVICE_PEER, SERVICE_ARP };
 
 struct deferred; /* base/deferred.h */
 

@@ -372,6 +372,7 @@ packet_in(struct cluster *c, const struct cluster_event *event)
 	c->counters.refused[verdict] += verdict != ENVELOPE_OK;
 	if (verdict != ENVELOPE_OK || arrival.boot == c->config.boot)
 		return;
+	c->actions->genuine = true;
 	in = reader_of(payload, len);
 	if (peer_header_parse(&in, &arrival.header))
 		packet_read(&arrival, &in);
@@ -485,6 +486,7 @@ cluster_step(struct cluster *c, struct now now, const struct cluster_event *even
 	uint64_t now_ns = MUTATED(&c->config, WALL_CLOCK) ? now.wall_ms * NS_PER_MS : now.mono_ns;
 
 	actions->count = actions->packet_count = 0;
+	actions->genuine = false;
 	if (c->left)
 		return;
 	if (!MUTATED(&c->config, WALL_CLOCK))

@@ -119,6 +119,7 @@ struct cluster_action {
 /* The caller's; emptied at the start of each step. */
 struct cluster_actions {
 	uint32_t count, packet_count;
+	bool genuine; /* the packet that came in proved itself */
 	struct cluster_action list[CLUSTER_ACTIONS_MAX];
 	uint8_t packets[CLUSTER_PACKETS_MAX][UDP_PAYLOAD_MAX];
 };

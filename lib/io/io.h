@@ -99,15 +99,25 @@ struct mailbox *mailbox_create(const char *name, uint32_t size, struct error *er
 void mailbox_destroy(struct mailbox *mailbox);
 bool mailbox_send(struct mailbox *mailbox, void *mail); /* false: full; wakes a sleeper */
 void mailbox_kick(struct mailbox *mailbox);              /* wakes a sleeper without mail */
-uint32_t mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n) ON_WORKER;
+/* Returns how many went in, from the first on; one wake-up for all. */
+uint32_t mailbox_send_many(struct mailbox *mailbox, void *const *mails, uint32_t n);
+uint32_t mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n); /* its owner's thread only */
+/*
+ * Whoever sleeps on `bell` wakes for mail in this one too. Before any thread sends to it;
+ * both have one owner. At most MAILBOX_ATTACHED_MAX to a bell.
+ */
+enum { MAILBOX_ATTACHED_MAX = 8 };
+void mailbox_attach(struct mailbox *mailbox, struct mailbox *bell);
 
 /*
- * Sleeps until the port has a frame, the mailbox has mail, or timeout_ms passed;
+ * Sleeps until the port has a frame, the mailbox or one attached to it has mail, or timeout_ms passed;
  * without a port (NULL), until one of the latter two.
  * Sleeper: set flag, full fence, look at every ring again, poll(2). Producer:
  * enqueue, full fence, read flag, kick the eventfd.
  */
-void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms) ON_WORKER;
+void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms);
+/* The same to the microsecond, for a thread without a port. */
+void io_wait_us(struct mailbox *mailbox, uint32_t timeout_us);
 
 /* Clock: TSC-based, refreshed once a poll. */
 uint64_t io_cycles(void);

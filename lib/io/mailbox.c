@@ -9,11 +9,15 @@
 #include <rte_ethdev.h>
 #include <rte_ring.h>
 
+#include "base/check.h"
 #include "io/port.h"
 
 struct mailbox {
 	struct rte_ring *ring;
 	int event;
+	struct mailbox *bell; /* whose sleeper wakes for mail in this one: itself, or what it is attached to */
+	struct mailbox *attached[MAILBOX_ATTACHED_MAX];
+	uint32_t attached_count;
 	_Alignas(64) atomic_bool sleeping;
 };
 
@@ -29,6 +33,8 @@ mailbox_create(const char *name, uint32_t size, struct error *error)
 	mailbox->ring = rte_ring_create(name, size, SOCKET_ID_ANY, RING_F_SC_DEQ);
 	mailbox->event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	atomic_init(&mailbox->sleeping, false);
+	mailbox->bell = mailbox;
+	mailbox->attached_count = 0;
 	if (!mailbox->ring || mailbox->event < 0) {
 		error_set(error, STATUS_NO_MEMORY, "mailbox %s: %s", name, rte_strerror(rte_errno));
 		mailbox_destroy(mailbox);
@@ -47,14 +53,23 @@ mailbox_destroy(struct mailbox *mailbox)
 }
 
 void
+mailbox_attach(struct mailbox *mailbox, struct mailbox *bell)
+{
+	CHECK(bell->attached_count < MAILBOX_ATTACHED_MAX && bell->bell == bell && mailbox->attached_count == 0);
+	mailbox->bell = bell;
+	bell->attached[bell->attached_count++] = mailbox;
+}
+
+void
 mailbox_kick(struct mailbox *mailbox)
 {
+	struct mailbox *bell = mailbox->bell;
 	uint64_t one = 1;
 
 	/* Orders the enqueue before the look at the flag; the sleeper's fence is its mirror. */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&mailbox->sleeping, memory_order_relaxed)) {
-		ssize_t written = write(mailbox->event, &one, sizeof one);
+	if (atomic_load_explicit(&bell->sleeping, memory_order_relaxed)) {
+		ssize_t written = write(bell->event, &one, sizeof one);
 
 		(void)written; /* EAGAIN: the counter is at its maximum, the sleeper wakes anyway */
 	}
@@ -67,6 +82,16 @@ mailbox_send(struct mailbox *mailbox, void *mail)
 		return false;
 	mailbox_kick(mailbox);
 	return true;
+}
+
+uint32_t
+mailbox_send_many(struct mailbox *mailbox, void *const *mails, uint32_t n)
+{
+	uint32_t sent = rte_ring_enqueue_burst(mailbox->ring, mails, n, NULL);
+
+	if (sent)
+		mailbox_kick(mailbox);
+	return sent;
 }
 
 uint32_t
@@ -136,14 +161,36 @@ sleep_on(struct port *port, int event, uint32_t wait_us)
 	}
 }
 
+static bool
+any_mail(const struct mailbox *bell)
+{
+	bool any = !rte_ring_empty(bell->ring);
+
+	for (uint32_t i = 0; i < bell->attached_count; i++)
+		any |= !rte_ring_empty(bell->attached[i]->ring);
+	return any;
+}
+
+static void
+wait(struct port *port, struct mailbox *mailbox, uint32_t timeout_us)
+{
+	atomic_store_explicit(&mailbox->sleeping, true, memory_order_relaxed);
+	/* Orders the flag before the last look at the rings: whoever enqueues after
+	 * this look sees the flag and kicks. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!any_mail(mailbox))
+		sleep_on(port, mailbox->event, timeout_us);
+	atomic_store_explicit(&mailbox->sleeping, false, memory_order_relaxed);
+}
+
 void
 io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms)
 {
-	atomic_store_explicit(&mailbox->sleeping, true, memory_order_relaxed);
-	/* Orders the flag before the last look at the ring: whoever enqueues after
-	 * this look sees the flag and kicks. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (rte_ring_empty(mailbox->ring))
-		sleep_on(port, mailbox->event, (uint32_t)timeout_ms * 1000);
-	atomic_store_explicit(&mailbox->sleeping, false, memory_order_relaxed);
+	wait(port, mailbox, (uint32_t)timeout_ms * 1000);
+}
+
+void
+io_wait_us(struct mailbox *mailbox, uint32_t timeout_us)
+{
+	wait(NULL, mailbox, timeout_us);
 }

@@ -12,23 +12,30 @@ is_sound(const struct wire_arp *arp)
 	    arp->protocol_len == 4;
 }
 
-void
-arp_input(struct net *net, struct pkt *pkt)
+/* A reply, or a request by which somebody announces itself (RFC 5227 3). */
+static bool
+is_news(const struct wire_arp *arp)
+{
+	return be16(arp->operation) == WIRE_ARP_REPLY ||
+	    (be16(arp->operation) == WIRE_ARP_REQUEST && memcmp(arp->sender_ip, arp->target_ip, 4) == 0);
+}
+
+static void
+tell(struct pkt *pkt, struct datagram *datagram)
+{
+	memset(datagram, 0, sizeof *datagram);
+	datagram->pkt = pkt;
+	datagram->payload = pkt->data + ETHERNET_HEADER_LEN;
+	datagram->payload_len = sizeof(struct wire_arp);
+	datagram->service = SERVICE_ARP;
+	memcpy(datagram->peer.mac, ethernet_of(pkt)->source, 6);
+}
+
+static void
+answer(struct net *net, struct pkt *pkt, struct wire_arp *arp)
 {
 	struct wire_ethernet *ethernet = ethernet_of(pkt);
-	struct wire_arp *arp = (struct wire_arp *)(pkt->data + ETHERNET_HEADER_LEN);
 
-	if (pkt->len < ETHERNET_HEADER_LEN + sizeof *arp || !is_sound(arp)) {
-		pkt_drop(pkt, net->counters, DROP_ARP_MALFORMED);
-		return;
-	}
-	/* Replies and gratuitous announcements: we keep no neighbour table, a
-	 * reply goes back to the MAC its request came from. */
-	if (be16(arp->operation) != WIRE_ARP_REQUEST ||
-	    memcmp(arp->target_ip, net->config.ipv4, 4) != 0) {
-		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
-		return;
-	}
 	memcpy(ethernet->destination, arp->sender_mac, 6);
 	memcpy(ethernet->source, net->config.mac, 6);
 	arp->operation = be16(WIRE_ARP_REPLY);
@@ -38,4 +45,26 @@ arp_input(struct net *net, struct pkt *pkt)
 	memcpy(arp->sender_ip, net->config.ipv4, 4);
 	pkt->disposition = PKT_SEND;
 	counter_add(net->counters, COUNTER_ARP_REPLIES, 1);
+}
+
+bool
+arp_input(struct net *net, struct pkt *pkt, struct datagram *datagram)
+{
+	struct wire_arp *arp = (struct wire_arp *)(pkt->data + ETHERNET_HEADER_LEN);
+
+	if (pkt->len < ETHERNET_HEADER_LEN + sizeof *arp || !is_sound(arp)) {
+		pkt_drop(pkt, net->counters, DROP_ARP_MALFORMED);
+		return false;
+	}
+	if (net->config.tell_arp && is_news(arp)) {
+		tell(pkt, datagram);
+		return true;
+	}
+	/* Without a neighbour table nobody wants replies and announcements: an answer goes
+	 * back to the MAC its request came from. */
+	if (be16(arp->operation) != WIRE_ARP_REQUEST || memcmp(arp->target_ip, net->config.ipv4, 4) != 0)
+		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
+	else
+		answer(net, pkt, arp);
+	return false;
 }

@@ -25,13 +25,12 @@ is_ours_or_broadcast(const struct net *net, const uint8_t mac[6])
 }
 
 /* Everything that is not IPv4 for us: settled here, off the straight line. */
-static __attribute__((noinline)) void
-other_input(struct net *net, struct pkt *pkt)
+static __attribute__((noinline)) bool
+other_input(struct net *net, struct pkt *pkt, struct datagram *datagram)
 {
 	switch (be16(ethernet_of(pkt)->type)) {
 	case WIRE_ETHERTYPE_ARP:
-		arp_input(net, pkt);
-		break;
+		return arp_input(net, pkt, datagram);
 	case WIRE_ETHERTYPE_VLAN:
 	case WIRE_ETHERTYPE_QINQ:
 		pkt_drop(pkt, net->counters, DROP_VLAN);
@@ -39,6 +38,7 @@ other_input(struct net *net, struct pkt *pkt)
 	default:
 		pkt_drop(pkt, net->counters, DROP_ETHERTYPE);
 	}
+	return false;
 }
 
 static bool
@@ -52,10 +52,8 @@ frame_input(struct net *net, struct pkt *pkt, struct datagram *datagram)
 		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
 		return false;
 	}
-	if (be16(ethernet_of(pkt)->type) != WIRE_ETHERTYPE_IPV4) {
-		other_input(net, pkt);
-		return false;
-	}
+	if (be16(ethernet_of(pkt)->type) != WIRE_ETHERTYPE_IPV4)
+		return other_input(net, pkt, datagram);
 	if (!ipv4_input(net, pkt))
 		return false;
 	switch (ipv4_of(pkt)->protocol) {

@@ -17,13 +17,14 @@
 #include "base/roles.h"
 #include "base/pkt.h"
 
-enum { NET_PORTS_MAX = 2 * WORKER_MAX + 4 };
+enum { NET_PORTS_MAX = 2 * WORKER_MAX + 5 };
 
 struct net_config {
 	uint8_t mac[6];
 	uint8_t ipv4[4];
 	bool verify_checksums;    /* false: the NIC did, or the link cannot corrupt */
 	bool tx_checksum_offload; /* true: the NIC fills IPv4 and UDP checksums */
+	bool tell_arp;            /* ARP replies and announcements become datagrams of SERVICE_ARP */
 	struct {
 		uint16_t port;
 		uint8_t service; /* enum service */
@@ -44,7 +45,8 @@ void net_init(struct net *net, const struct net_config *config, struct counters 
 /*
  * Sorts a burst: ARP and ICMP echo requests become their replies in place
  * (PKT_SEND), UDP for a known port becomes a datagram (PKT_PENDING), anything
- * else is a named drop. Returns datagrams filled (<= n <= BURST_MAX).
+ * else is a named drop. With tell_arp, ARP that is no request for us is a datagram too: its
+ * payload is the ARP packet. Returns datagrams filled (<= n <= BURST_MAX).
  */
 uint32_t net_input(struct net *net, struct pkt *pkts, uint32_t n, struct datagram *datagrams) ON_WORKER;
 

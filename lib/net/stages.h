@@ -22,8 +22,8 @@ ipv4_of(const struct pkt *pkt)
 	return (struct wire_ipv4 *)(pkt->data + ETHERNET_HEADER_LEN);
 }
 
-/* RFC 826: answers a request for our address in place. Settles every pkt. */
-void arp_input(struct net *net, struct pkt *pkt);
+/* RFC 826: answers a request for our address in place; true: *datagram holds news for the neighbour table. */
+bool arp_input(struct net *net, struct pkt *pkt, struct datagram *datagram);
 /* RFC 791 with our restrictions (no options, no fragments); true: for us and sound. */
 bool ipv4_input(struct net *net, struct pkt *pkt);
 /* RFC 792: turns an echo request into its reply in place. Settles every pkt. */

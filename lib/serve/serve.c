@@ -42,6 +42,7 @@ serve_create(const struct serve_config *config, struct error *error)
 	if (!serve->once)
 		goto no_once;
 	serve->config = *config;
+	serve->epoch = config->epoch;
 	serve->shard = store_shard(config->store, config->worker);
 	seal_tag_key(&serve->tag_key, config->shared_key);
 	admit_init(&serve->admit, config->cookie_secret, config->boot);

@@ -45,6 +45,7 @@ struct serve_config {
 	struct store *store;
 	struct counters *counters;                    /* this worker's */
 	const struct counters *all_counters[WORKER_MAX]; /* of every worker, for STATS */
+	const struct counters *core_counters;         /* the control core's; NULL: there is none */
 	uint64_t start_wall_ms;
 	uint16_t native_port;                         /* of worker 0; worker i listens on + i */
 	uint32_t epoch;                               /* of the single node; with a ring, the ring's */

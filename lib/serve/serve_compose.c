@@ -29,7 +29,7 @@ compose(struct serve *serve, struct burst *burst, struct frame *frame)
 	if (frame->service == SERVICE_MEMCACHED)
 		return memcached_compose(frame, requests, responses, &burst->now, &burst->spares,
 		    serve->config.counters, replies);
-	n = native_compose(frame, &(struct native_context){ frame->cookie, serve->config.epoch },
+	n = native_compose(frame, &(struct native_context){ frame->cookie, serve->epoch },
 	    requests, responses, &burst->now, &burst->spares, serve->config.counters, replies);
 	if (frame->authenticated)
 		write_tags(serve, replies, n);
@@ -92,7 +92,7 @@ adopt(struct serve *serve, const struct deferred *slot, struct view frame, struc
 	uint8_t *payload = reply->pkt->data + PKT_UDP_PAYLOAD_OFFSET;
 
 	memcpy(payload, frame.data, frame.len);
-	native_adopt(payload, &(struct native_context){ admit_cookie(&serve->admit, &slot->peer), serve->config.epoch });
+	native_adopt(payload, &(struct native_context){ admit_cookie(&serve->admit, &slot->peer), serve->epoch });
 	reply->payload_len = (uint16_t)frame.len;
 	reply->peer = &slot->peer;
 	if (payload[3] & NATIVE_FLAG_AUTH)

@@ -9,7 +9,7 @@ refuse(struct serve *serve, struct burst *burst, const struct frame *frame, enum
 {
 	struct datagram *datagram = frame->datagram;
 	uint8_t *payload = datagram->pkt->data + PKT_UDP_PAYLOAD_OFFSET;
-	struct native_context context = { admit_cookie(&serve->admit, &datagram->peer), serve->config.epoch };
+	struct native_context context = { admit_cookie(&serve->admit, &datagram->peer), serve->epoch };
 	uint16_t len = native_compose_refusal(frame, &context, error, payload);
 
 	CHECK(len <= datagram->payload_len);
@@ -123,9 +123,19 @@ parse(struct serve *serve, struct burst *burst, struct frame *frame)
 	return false; /* another stage answers it */
 }
 
+/* The table in force is the same for a whole burst; the worker's grace period keeps it alive so long. */
+static void
+ring_load(struct serve *serve)
+{
+	serve->ring = atomic_load_explicit(serve->config.ring, memory_order_acquire);
+	serve->epoch = serve->ring ? serve->ring->epoch : 0;
+}
+
 void
 serve_parse(struct serve *serve, struct burst *burst)
 {
+	if (__builtin_expect(serve->config.ring != NULL, 0))
+		ring_load(serve);
 	burst->frame_count = burst->request_count = burst->reply_count = burst->outbox.count = 0;
 	admit_turn(&serve->admit, &burst->now);
 	for (uint32_t i = 0; i < burst->datagram_count; i++) {

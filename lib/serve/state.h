@@ -26,6 +26,8 @@ struct serve {
 	struct defer defer;
 	struct once *once;
 	struct uploads uploads;
+	const struct serve_ring *ring; /* in this burst; NULL: single node, or no topology yet */
+	uint32_t epoch;                /* what frames of this burst carry */
 	uint32_t scratch_used; /* in this burst */
 	uint32_t list_left;    /* positions of the shard that KEYS and the like may still look at in this burst */
 	uint8_t scratch[SCRATCH_SIZE];

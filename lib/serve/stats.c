@@ -29,6 +29,8 @@ sum_counter(const struct serve *serve, enum counter counter)
 {
 	uint64_t sum = 0;
 
+	if (serve->config.core_counters)
+		sum = counter_read(serve->config.core_counters, counter);
 	for (uint32_t i = 0; i < serve->config.worker_count; i++)
 		sum += counter_read(serve->config.all_counters[i], counter);
 	return sum;
@@ -80,6 +82,8 @@ workers_group(const struct serve *serve, struct writer *out)
 		for (uint32_t i = 0; i < COUNTER_COUNT; i++) {
 			char digits[DECIMAL_LEN_MAX];
 
+			if (counter_is_core(i))
+				continue;
 			writer_text(out, "worker");
 			writer_bytes(out, digits, decimal_compose(worker, digits));
 			writer_u8(out, '_');
@@ -102,7 +106,7 @@ all_group(const struct serve *serve, const struct now *now, struct writer *out)
 	line_text(out, "version", serve->config.version);
 	line(out, "uptime_seconds", uptime_seconds(serve, now));
 	line(out, "workers", serve->config.worker_count);
-	line(out, "epoch", serve->config.epoch);
+	line(out, "epoch", serve->epoch);
 	counters_group(serve, out);
 	drops_group(serve, out);
 	store_group(serve, out);
@@ -236,16 +240,25 @@ stats_execute(struct serve *serve, const struct now *now, const struct request *
 	response->value = text;
 }
 
-void
-stats_topology(struct serve *serve, const struct request *request, struct response *response)
+static void
+respond_topology(const struct request *request, struct response *response, const uint8_t *bytes, uint32_t len)
 {
-	struct topology topology = { .epoch = serve->config.epoch, .rule = TOPOLOGY_ONE_NODE,
-		.slot_count = SLOT_COUNT, .node_count = 1 };
+	respond(response, OP_STATUS_OK);
+	response->offset = request->offset < len ? request->offset : len;
+	response->total_len = len;
+	response->value = view_of(bytes + response->offset, len - response->offset);
+}
+
+/* Rule 1: every slot is this node's. */
+static void
+topology_of_one(struct serve *serve, const struct request *request, struct response *response)
+{
+	struct topology topology = { .epoch = serve->epoch, .rule = TOPOLOGY_ONE_NODE, .slot_count = SLOT_COUNT,
+		.node_count = 1 };
 	struct topology_node node = { .first_port = serve->config.native_port,
 		.worker_count = (uint8_t)serve->config.worker_count, .state = TOPOLOGY_NODE_ALIVE };
 	uint8_t *start = serve->scratch + serve->scratch_used;
 	struct writer out = writer_of(start, SCRATCH_SIZE - serve->scratch_used);
-	uint32_t len;
 
 	topology_compose(&out, &topology);
 	topology_node_compose(&out, &node);
@@ -253,10 +266,17 @@ stats_topology(struct serve *serve, const struct request *request, struct respon
 		respond(response, OP_STATUS_BUSY);
 		return;
 	}
-	len = (uint32_t)(out.at - start);
-	serve->scratch_used += len;
-	respond(response, OP_STATUS_OK);
-	response->offset = request->offset < len ? request->offset : len;
-	response->total_len = len;
-	response->value = view_of(start + response->offset, len - response->offset);
+	serve->scratch_used += (uint32_t)(out.at - start);
+	respond_topology(request, response, start, (uint32_t)(out.at - start));
+}
+
+void
+stats_topology(struct serve *serve, const struct request *request, struct response *response)
+{
+	if (serve->ring)
+		respond_topology(request, response, serve->ring->topology, serve->ring->topology_len);
+	else if (serve->config.ring)
+		respond(response, OP_STATUS_BUSY); /* joining: nobody knows yet */
+	else
+		topology_of_one(serve, request, response);
 }

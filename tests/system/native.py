@@ -117,6 +117,18 @@ class Client:
             value += more.value
         return value
 
+    def topology(self):
+        """TOPOLOGY's value, all of it; None from a node that is joining."""
+        value, total = b"", 1
+        while len(value) < total:
+            page = self.call(TOPOLOGY, extras=struct.pack("<I", len(value)))
+            if page.status == BUSY:
+                return None
+            assert page.status == OK, f"topology: status {page.status}"
+            total = struct.unpack("<I", page.extras)[0]
+            value += page.value
+        return value
+
     def stats(self, group=b""):
         """{name: text} of all lines."""
         lines, total = [], 1

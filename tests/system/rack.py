@@ -117,7 +117,7 @@ def lab(suffix="", **up):
     """A lab with one node, or as up(**up) says: nodes, workers, profile, settings {key: value}."""
     it = Lab(f"t{os.getpid()}{suffix}")
     settings = up.pop("settings", {})
-    arguments = [f"--{k.replace('_', '-')}={v}" for k, v in up.items()]
+    arguments = [f"--{k.replace('_', '-')}" + ("" if v is True else f"={v}") for k, v in up.items()]
     arguments += [f"--set={k}={v}" for k, v in settings.items()]
     try:
         it("up", *arguments)

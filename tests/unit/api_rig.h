@@ -44,7 +44,7 @@ static struct node_config fixed = {
 	.ipv4 = { 10, 9, 0, 1 }, .mac = { 2, 0, 0, 0, 9, 1 }, .memcached_port = 11211,
 	.serve = { .native_port = 7411 },
 };
-static struct counters fixed_counters[2];
+static struct counters fixed_counters[2], fixed_core_counters;
 static uint64_t cycles;
 
 const struct node_config *
@@ -59,6 +59,13 @@ node_counters(const struct node *node, uint32_t worker)
 {
 	(void)node;
 	return &fixed_counters[worker];
+}
+
+const struct counters *
+node_core_counters(const struct node *node)
+{
+	(void)node;
+	return &fixed_core_counters;
 }
 
 void

@@ -229,7 +229,7 @@ read_key(const char *text, mode_t mode, uint8_t key[KEYFILE_KEY_LEN], struct err
 	fputs(text, file);
 	fclose(file);
 	chmod(name, mode);
-	status = keyfile_read(name, key, error);
+	status = keyfile_read("native.shared_key_file", name, key, error);
 	unlink(name);
 	return status;
 }
@@ -255,8 +255,8 @@ a_shared_key_is_64_hex_digits_that_nobody_else_reads(void **state)
 	snprintf(text, sizeof text, "%.64s0", good);
 	assert_int_equal(read_key(text, 0600, key, &error), STATUS_INVALID);
 	assert_int_equal(read_key("", 0600, key, &error), STATUS_INVALID);
-	assert_int_equal(keyfile_read("/nonexistent/key", key, &error), STATUS_INVALID);
-	assert_int_equal(keyfile_read("/tmp", key, &error), STATUS_INVALID);
+	assert_int_equal(keyfile_read("cluster.key_file", "/nonexistent/key", key, &error), STATUS_INVALID);
+	assert_int_equal(keyfile_read("cluster.key_file", "/tmp", key, &error), STATUS_INVALID);
 	assert_non_null(strstr(error.text, "not a regular file"));
 }
 

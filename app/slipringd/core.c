@@ -1,0 +1,267 @@
+/* The control core's thread: what wakes it, and who gets what. */
+#include "slipringd/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "seal/seal.h"
+#include "slipringd/core_state.h"
+#include "slipringd/floor.h"
+#include "slipringd/log.h"
+
+enum {
+	SLEEP_MAX_US = 100 * 1000, /* the view is refreshed as often */
+	SLOTS_SIZE = 4 * WORKER_MAX * DEFERRED_MAX, /* every worker's slots, and as many of the core's own */
+};
+
+/* --- one step ------------------------------------------------------------------------------ */
+
+/* Before the step's packets leave: they may carry a vote for this epoch. */
+static void
+floor_keep(struct core *core)
+{
+	static struct log_limit limit = LOG_LIMIT(10000);
+	uint64_t floor = cluster_epoch_floor(&core->cluster);
+	struct error error;
+
+	if (floor <= core->floor)
+		return;
+	core->floor = floor;
+	if (floor_write(core->config.floor_file, floor, &error) == STATUS_OK)
+		return;
+	/* The cluster goes on: only if all its nodes restart at once could this number be given twice. */
+	counter_add(core->counters, COUNTER_CLUSTER_FLOOR_FAILURES, 1);
+	log_limited(&limit, LOG_LEVEL_ERROR, "epoch %llu is not on disk: %s", (unsigned long long)floor, error.text);
+}
+
+void
+core_outcome(struct core *core)
+{
+	floor_keep(core);
+	for (uint32_t i = 0; i < core->actions.count; i++) {
+		const struct cluster_action *action = &core->actions.list[i];
+
+		switch (action->kind) {
+		case CLUSTER_SEND:
+			core_net_send(core, action);
+			break;
+		case CLUSTER_NEWS:
+			core_view_news(core, action);
+			core->ring_dirty = true;
+			break;
+		case CLUSTER_TOPOLOGY:
+			core->ring_dirty = true;
+			break;
+		}
+	}
+}
+
+void
+core_step(struct core *core, const struct cluster_event *event)
+{
+	cluster_step(&core->cluster, core->now, event, &core->actions);
+	core_outcome(core);
+}
+
+/* --- the loop ------------------------------------------------------------------------------ */
+
+static bool
+commands(struct core *core)
+{
+	struct core_command command;
+	bool any = false;
+
+	while (core_view_command(core, &command)) {
+		core_step(core, &(struct cluster_event){ .kind = command.kind, .from = command.address, .id = command.id });
+		core->view_dirty = any = true;
+	}
+	return any;
+}
+
+static bool
+due(struct core *core)
+{
+	if (core->now.mono_ns < cluster_deadline(&core->cluster))
+		return false;
+	core_step(core, &(struct cluster_event){ .kind = CLUSTER_TICK });
+	return true;
+}
+
+static bool
+round_of(struct core *core)
+{
+	bool busy;
+
+	io_now(&core->now);
+	busy = core_net_receive(core);
+	busy |= commands(core);
+	busy |= due(core);
+	core_net_tick(core);
+	peer_io_flush(core->io);
+	core_ring_tick(core);
+	core_view_tick(core);
+	return busy;
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static void
+sleep_on(struct core *core)
+{
+	uint64_t deadline = earlier(cluster_deadline(&core->cluster), neighbour_deadline(&core->neighbours));
+	uint64_t wait_us;
+
+	io_now(&core->now);
+	if (deadline <= core->now.mono_ns)
+		return;
+	wait_us = (deadline - core->now.mono_ns + NS_PER_US - 1) / NS_PER_US;
+	io_wait_us(peer_io_bell(core->io), wait_us < SLEEP_MAX_US ? (uint32_t)wait_us : SLEEP_MAX_US);
+}
+
+static void *
+core_main(void *argument)
+{
+	struct core *core = argument;
+
+	pthread_setname_np(pthread_self(), "core");
+	core_net_start(core);
+	while (!atomic_load_explicit(&core->stop, memory_order_relaxed)) {
+		uint64_t start = io_cycles();
+
+		counter_add(core->counters, COUNTER_CORE_ROUNDS, 1);
+		if (round_of(core))
+			counter_add(core->counters, COUNTER_CORE_BUSY_CYCLES, io_cycles() - start);
+		else
+			sleep_on(core);
+	}
+	return NULL;
+}
+
+/* --- start and stop ------------------------------------------------------------------------ */
+
+static uint64_t
+draw(void)
+{
+	uint64_t number;
+
+	do
+		seal_random(&number, sizeof number);
+	while (number == 0);
+	return number;
+}
+
+static bool
+init(struct core *core, struct error *error)
+{
+	struct cluster_config *config = &core->config.cluster;
+
+	if (floor_read(core->config.floor_file, &core->floor, error) != STATUS_OK ||
+	    floor_write(core->config.floor_file, core->floor, error) != STATUS_OK)
+		return false;
+	config->epoch_floor = core->floor;
+	config->boot = draw();
+	io_now(&core->now);
+	core->slots = mailbox_create("core_slots", SLOTS_SIZE, error);
+	if (!core->slots)
+		return false;
+	mailbox_attach(core->slots, peer_io_bell(core->io));
+	error_set(error, STATUS_NO_MEMORY, "no memory for %u members", config->members_max);
+	if (!core_ring_init(core))
+		goto no_ring;
+	if (!cluster_init(&core->cluster, config, core->now, draw()))
+		goto no_cluster;
+	neighbour_init(&core->neighbours, &core->config.net);
+	core_view_init(core);
+	return true;
+
+no_cluster:
+	core_ring_deinit(core);
+no_ring:
+	mailbox_destroy(core->slots);
+	return false;
+}
+
+struct core *
+core_create(const struct core_config *config, struct peer_io *io, const struct serve_ring *_Atomic *published,
+    struct counters *counters, struct error *error)
+{
+	struct core *core = calloc(1, sizeof *core);
+
+	if (!core) {
+		error_set(error, STATUS_NO_MEMORY, "no memory for the control core");
+		return NULL;
+	}
+	core->config = *config;
+	core->io = io;
+	core->published = published;
+	core->counters = counters;
+	if (init(core, error))
+		return core;
+	free(core);
+	return NULL;
+}
+
+enum status
+core_start(struct core *core, struct error *error)
+{
+	int failed = pthread_create(&core->thread, NULL, core_main, core);
+
+	if (failed)
+		return error_set(error, STATUS_UNAVAILABLE, "cannot start the control core's thread: %s", strerror(failed));
+	core->started = true;
+	return STATUS_OK;
+}
+
+struct mailbox *
+core_slots(struct core *core)
+{
+	return core->slots;
+}
+
+void
+core_leave(struct core *core)
+{
+	const struct timespec step = { 0, 5 * 1000 * 1000 };
+	uint64_t bound_ns = core->config.cluster.leave_ns + NS_PER_SEC;
+
+	if (!core->started || !core_command(core, &(struct core_command){ .kind = CLUSTER_LEAVE }))
+		return;
+	for (uint64_t ns = 0; ns < bound_ns && core_phase(core) < CORE_LEFT; ns += (uint64_t)step.tv_nsec)
+		nanosleep(&step, NULL);
+	log_info("cluster %s: %s", core->config.cluster.name, core_phase(core) == CORE_LEFT ? "left" : "gone without goodbye");
+}
+
+void
+core_stop(struct core *core)
+{
+	if (!core->started)
+		return;
+	atomic_store_explicit(&core->stop, true, memory_order_relaxed);
+	mailbox_kick(peer_io_bell(core->io));
+	pthread_join(core->thread, NULL);
+	core->started = false;
+}
+
+void
+core_destroy(struct core *core)
+{
+	if (!core)
+		return;
+	core_view_deinit(core);
+	core_ring_deinit(core);
+	cluster_deinit(&core->cluster);
+	mailbox_destroy(core->slots);
+	explicit_bzero(&core->config, sizeof core->config);
+	free(core);
+}
+
+enum core_phase
+core_phase(const struct core *core)
+{
+	return (enum core_phase)atomic_load_explicit(&core->phase, memory_order_relaxed);
+}

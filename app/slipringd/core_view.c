@@ -1,0 +1,280 @@
+/* What other threads see of the cluster, and what they ask of it. The core never waits for them. */
+#include <string.h>
+
+#include "base/check.h"
+#include "slipringd/core_state.h"
+#include "slipringd/log.h"
+
+#define VIEW_NS (100 * NS_PER_MS)
+
+static const char *const phase_names[] = { "joining", "member", "draining", "leaving", "left", "refused" };
+
+const char *
+core_phase_name(enum core_phase phase)
+{
+	return phase <= CORE_REFUSED ? phase_names[phase] : "unknown";
+}
+
+void
+core_view_init(struct core *core)
+{
+	CHECK(pthread_mutex_init(&core->window.mutex, NULL) == 0);
+	core->view_dirty = true;
+	core_view_tick(core);
+}
+
+void
+core_view_deinit(struct core *core)
+{
+	pthread_mutex_destroy(&core->window.mutex);
+}
+
+/* --- news ------------------------------------------------------------------------------------ */
+
+static const char *
+state_name(uint8_t state)
+{
+	return state ? member_state_name(state) : "unknown";
+}
+
+static void
+tell_state(const struct core_event *e)
+{
+	enum log_level level = e->state == PEER_SUSPECTED || e->state == PEER_DEAD ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+
+	if (e->state_before == 0)
+		log_write(level, "cluster: %s is known, %s", e->id, state_name(e->state));
+	else
+		log_write(level, "cluster: %s is %s (was %s, incarnation %u)", e->id, state_name(e->state),
+		    state_name(e->state_before), e->incarnation);
+}
+
+static void
+tell(const struct core *core, const struct core_event *e)
+{
+	switch (e->news) {
+	case CLUSTER_STATE:
+		tell_state(e);
+		break;
+	case CLUSTER_RESTARTED:
+		log_info("cluster: %s has restarted", e->id);
+		break;
+	case CLUSTER_FORGOTTEN:
+		log_info("cluster: %s is forgotten", e->id);
+		break;
+	case CLUSTER_DUPLICATE:
+		log_error("cluster: another process uses the node id %s%s; every node needs one of its own", e->id,
+		    strcmp(e->id, core->config.cluster.id) == 0 ? ", which is this node's" : "");
+		break;
+	case CLUSTER_REFUSED:
+		log_error("cluster %s does not let this node in: the node id %s belongs to another process that lives, or the "
+		    "cluster is full; give it another node_id", core->config.cluster.name, core->config.cluster.id);
+		break;
+	case CLUSTER_PAUSED:
+		log_warn("cluster: this process was stopped for %llu ms", (unsigned long long)(e->ns / NS_PER_MS));
+		break;
+	case CLUSTER_LEFT:
+		break; /* whoever asked for it tells */
+	case CLUSTER_PROBED:
+		log_info("cluster: %s answered a probe after %llu us", e->id, (unsigned long long)(e->ns / NS_PER_US));
+		break;
+	default:
+		log_info("cluster %s: epoch %llu", core->config.cluster.name, (unsigned long long)e->epoch);
+	}
+}
+
+/* The newest are lost when nobody could be shown the former ones for long. */
+static struct core_event *
+event_add(struct core *core)
+{
+	struct core_event *event = &core->news[core->news_count < CORE_NEWS_MAX ? core->news_count++ : CORE_NEWS_MAX - 1];
+
+	memset(event, 0, sizeof *event);
+	event->wall_ms = core->now.wall_ms;
+	event->epoch = cluster_topology(&core->cluster)->epoch;
+	core->view_dirty = true;
+	return event;
+}
+
+void
+core_view_news(struct core *core, const struct cluster_action *action)
+{
+	const struct member *member = members_find(&core->cluster.members, action->id);
+	struct core_event *event = event_add(core);
+
+	event->news = action->news;
+	event->state = action->state;
+	event->state_before = action->state_before;
+	event->incarnation = action->incarnation;
+	event->ns = action->ns;
+	if (member)
+		memcpy(event->id, member->record.id, sizeof event->id);
+	tell(core, event);
+}
+
+void
+core_view_epoch(struct core *core)
+{
+	tell(core, event_add(core));
+}
+
+/* --- showing --------------------------------------------------------------------------------- */
+
+static enum core_phase
+phase_of(const struct core *core)
+{
+	const struct cluster *c = &core->cluster;
+	const struct ring_topology *topology = cluster_topology(c);
+	uint16_t position = ring_find_id(topology, c->self->id);
+
+	if (c->refused)
+		return CORE_REFUSED;
+	if (c->left)
+		return CORE_LEFT;
+	if (c->standing == PEER_LEAVING || c->standing == PEER_LEFT)
+		return c->leave_at_ns ? CORE_LEAVING : CORE_DRAINING;
+	if (position == RING_NOBODY || !ring_state_owns(topology->members[position].state))
+		return CORE_JOINING;
+	return CORE_MEMBER;
+}
+
+/* The cluster counts by itself; who reads counters finds the core's beside the workers'. */
+static void
+counters_copy(struct core *core)
+{
+	const struct cluster_counters *c = &core->cluster.counters;
+	const struct { enum counter counter; uint64_t value; } figures[] = {
+		{ COUNTER_CLUSTER_PACKETS_IN, c->packets_in }, { COUNTER_CLUSTER_PACKETS_OUT, c->packets_out },
+		{ COUNTER_CLUSTER_BYTES_IN, c->bytes_in }, { COUNTER_CLUSTER_BYTES_OUT, c->bytes_out },
+		{ COUNTER_CLUSTER_BAD_ENVELOPE, c->refused[ENVELOPE_MALFORMED] },
+		{ COUNTER_CLUSTER_CLEAR_TEXT, c->refused[ENVELOPE_CLEAR] },
+		{ COUNTER_CLUSTER_KEY_UNKNOWN, c->refused[ENVELOPE_KEY_UNKNOWN] },
+		{ COUNTER_CLUSTER_FORGED, c->refused[ENVELOPE_FORGED] },
+		{ COUNTER_CLUSTER_REPLAYED, c->refused[ENVELOPE_REPLAYED] },
+		{ COUNTER_CLUSTER_MALFORMED, c->malformed }, { COUNTER_CLUSTER_FORMER_LIFE, c->former_life },
+		{ COUNTER_CLUSTER_STRANGERS, c->unknown }, { COUNTER_CLUSTER_UNKNOWN_SECTIONS, c->unknown_sections },
+		{ COUNTER_CLUSTER_CUT, c->cut + c->records_cut }, { COUNTER_CLUSTER_SUSPICIONS, c->suspicions },
+		{ COUNTER_CLUSTER_CONVICTIONS, c->convictions }, { COUNTER_CLUSTER_REFUTATIONS, c->refutations },
+		{ COUNTER_CLUSTER_PROBES, c->probes }, { COUNTER_CLUSTER_PAUSES, c->pauses },
+		{ COUNTER_CLUSTER_DUPLICATES, c->duplicates }, { COUNTER_CLUSTER_FULL, c->full },
+		{ COUNTER_CLUSTER_CHANGES, c->changes },
+	};
+
+	for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
+		__atomic_store_n(&core->counters->values[figures[i].counter], figures[i].value, __ATOMIC_RELAXED);
+}
+
+/* Under the mutex. */
+static void
+show(struct core *core)
+{
+	struct core_window *window = &core->window;
+
+	cluster_view(&core->cluster, core->now, &window->view.cluster);
+	window->view.counters = core->cluster.counters;
+	window->view.phase = phase_of(core);
+	window->view.mono_ns = core->now.mono_ns;
+	window->ring = atomic_load_explicit(core->published, memory_order_relaxed);
+	for (uint32_t i = 0; i < core->news_count; i++) {
+		struct core_event *event = &window->events[window->sequence++ % CORE_EVENTS];
+
+		*event = core->news[i];
+		event->sequence = window->sequence;
+	}
+	core->news_count = 0;
+}
+
+void
+core_view_tick(struct core *core)
+{
+	if (!core->view_dirty && core->now.mono_ns < core->view_ns)
+		return;
+	counters_copy(core);
+	atomic_store_explicit(&core->phase, phase_of(core), memory_order_relaxed);
+	if (pthread_mutex_trylock(&core->window.mutex) != 0) {
+		core->view_dirty = true;
+		return; /* somebody is copying: the next round */
+	}
+	show(core);
+	pthread_mutex_unlock(&core->window.mutex);
+	core->view_dirty = false;
+	core->view_ns = core->now.mono_ns + VIEW_NS;
+}
+
+/* --- any thread ------------------------------------------------------------------------------ */
+
+void
+core_view(struct core *core, struct core_view *view)
+{
+	const struct core_view *shown = &core->window.view;
+	size_t head = offsetof(struct cluster_view, members);
+
+	pthread_mutex_lock(&core->window.mutex);
+	memcpy(&view->cluster, &shown->cluster, head + shown->cluster.count * sizeof shown->cluster.members[0]);
+	view->counters = shown->counters;
+	view->phase = shown->phase;
+	view->mono_ns = shown->mono_ns;
+	pthread_mutex_unlock(&core->window.mutex);
+}
+
+bool
+core_ring(struct core *core, struct ring_snapshot *snapshot)
+{
+	const struct serve_ring *ring;
+
+	pthread_mutex_lock(&core->window.mutex);
+	ring = core->window.ring;
+	if (ring)
+		*snapshot = ring->snapshot;
+	pthread_mutex_unlock(&core->window.mutex);
+	return ring != NULL;
+}
+
+uint32_t
+core_events(struct core *core, uint64_t *sequence, struct core_event *events, uint32_t n)
+{
+	const struct core_window *window = &core->window;
+	uint32_t count = 0;
+
+	pthread_mutex_lock(&core->window.mutex);
+	if (window->sequence > CORE_EVENTS && *sequence < window->sequence - CORE_EVENTS)
+		*sequence = window->sequence - CORE_EVENTS;
+	for (; count < n && *sequence < window->sequence; ++*sequence)
+		events[count++] = window->events[*sequence % CORE_EVENTS];
+	pthread_mutex_unlock(&core->window.mutex);
+	return count;
+}
+
+bool
+core_command(struct core *core, const struct core_command *command)
+{
+	struct core_window *window = &core->window;
+	bool room;
+
+	pthread_mutex_lock(&window->mutex);
+	room = window->command_count < CORE_COMMANDS;
+	if (room)
+		window->commands[window->command_count++] = *command;
+	atomic_store_explicit(&window->waiting, window->command_count, memory_order_relaxed);
+	pthread_mutex_unlock(&window->mutex);
+	mailbox_kick(peer_io_bell(core->io));
+	return room;
+}
+
+bool
+core_view_command(struct core *core, struct core_command *command)
+{
+	struct core_window *window = &core->window;
+	bool taken;
+
+	if (!atomic_load_explicit(&window->waiting, memory_order_relaxed) || pthread_mutex_trylock(&window->mutex) != 0)
+		return false;
+	taken = window->command_count > 0;
+	if (taken) {
+		*command = window->commands[0];
+		memmove(window->commands, window->commands + 1, --window->command_count * sizeof window->commands[0]);
+	}
+	atomic_store_explicit(&window->waiting, window->command_count, memory_order_relaxed);
+	pthread_mutex_unlock(&window->mutex);
+	return taken;
+}
