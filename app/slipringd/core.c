@@ -66,7 +66,7 @@ core_step(struct core *core, const struct cluster_event *event)
 
 /* --- the loop ------------------------------------------------------------------------------ */
 
-static bool
+static ON_CORE bool
 commands(struct core *core)
 {
 	struct core_command command;
@@ -79,7 +79,7 @@ commands(struct core *core)
 	return any;
 }
 
-static bool
+static ON_CORE bool
 due(struct core *core)
 {
 	if (core->now.mono_ns < cluster_deadline(&core->cluster))
@@ -88,7 +88,7 @@ due(struct core *core)
 	return true;
 }
 
-static bool
+static ON_CORE bool
 round_of(struct core *core)
 {
 	bool busy;
@@ -110,7 +110,7 @@ earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void
+static ON_CORE void
 sleep_on(struct core *core)
 {
 	uint64_t deadline = earlier(cluster_deadline(&core->cluster), neighbour_deadline(&core->neighbours));
@@ -128,6 +128,7 @@ core_main(void *argument)
 {
 	struct core *core = argument;
 
+	role_core_begin();
 	pthread_setname_np(pthread_self(), "core");
 	core_net_start(core);
 	while (!atomic_load_explicit(&core->stop, memory_order_relaxed)) {

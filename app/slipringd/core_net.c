@@ -32,7 +32,7 @@ lose(struct core *core, struct peer_frame *frame)
 
 /* --- out ---------------------------------------------------------------------------------- */
 
-static void
+static ON_CORE void
 transmit(struct core *core, struct peer_frame *frame)
 {
 	void *lost, *displaced = NULL;
@@ -72,14 +72,14 @@ core_net_send(struct core *core, const struct cluster_action *action)
 }
 
 /* A held frame's way is known. */
-static void
+static ON_CORE void
 release(struct core *core, struct peer_frame *frame)
 {
 	if (frame)
 		transmit(core, frame);
 }
 
-static struct peer_frame *
+static ON_CORE struct peer_frame *
 take_raw(struct core *core)
 {
 	struct peer_frame *frame = peer_io_take(core->io, PEER_CLASS_CONTROL);
@@ -124,7 +124,7 @@ core_net_start(struct core *core)
 
 /* --- in ----------------------------------------------------------------------------------- */
 
-static void
+static ON_CORE void
 arp_in(struct core *core, const struct peer_frame *frame)
 {
 	static struct log_limit limit = LOG_LIMIT(10000);
@@ -138,7 +138,7 @@ arp_in(struct core *core, const struct peer_frame *frame)
 	release(core, held);
 }
 
-static void
+static ON_CORE void
 packet_in(struct core *core, struct peer_frame *frame)
 {
 	struct cluster_event event = { .kind = CLUSTER_PACKET, .data = frame->bytes, .len = frame->len };
@@ -152,7 +152,7 @@ packet_in(struct core *core, struct peer_frame *frame)
 	core_outcome(core);
 }
 
-static uint32_t
+static ON_CORE uint32_t
 burst_in(struct core *core, enum peer_class class)
 {
 	struct peer_frame *frames[CORE_BURST];

@@ -69,33 +69,33 @@ struct core {
 };
 
 /* core.c: one event into the cluster, and what comes out on its way. */
-void core_step(struct core *core, const struct cluster_event *event);
+void core_step(struct core *core, const struct cluster_event *event) ON_CORE;
 /* core.c: what the step that has just been made brought. */
-void core_outcome(struct core *core);
+void core_outcome(struct core *core) ON_CORE;
 
 /* core_net.c */
-void core_net_start(struct core *core);
+void core_net_start(struct core *core) ON_CORE;
 /* Packets of peers and ARP news that wait; whether there were any. */
-bool core_net_receive(struct core *core);
+bool core_net_receive(struct core *core) ON_CORE;
 /* What a step wants sent. */
-void core_net_send(struct core *core, const struct cluster_action *action);
-void core_net_tick(struct core *core);
+void core_net_send(struct core *core, const struct cluster_action *action) ON_CORE;
+void core_net_tick(struct core *core) ON_CORE;
 
 /* core_ring.c */
 bool core_ring_init(struct core *core);
 void core_ring_deinit(struct core *core);
 /* Publishes a table when what it says has changed. */
-void core_ring_tick(struct core *core);
+void core_ring_tick(struct core *core) ON_CORE;
 
 /* core_view.c */
 void core_view_init(struct core *core);
 void core_view_deinit(struct core *core);
 /* Takes in something to be told: an event, and a log line. */
-void core_view_news(struct core *core, const struct cluster_action *action);
-void core_view_epoch(struct core *core);
+void core_view_news(struct core *core, const struct cluster_action *action) ON_CORE;
+void core_view_epoch(struct core *core) ON_CORE;
 /* Shows other threads how things are, when it is time or something happened; never waits. */
-void core_view_tick(struct core *core);
+void core_view_tick(struct core *core) ON_CORE;
 /* The next command that somebody gave; false: none. */
-bool core_view_command(struct core *core, struct core_command *command);
+bool core_view_command(struct core *core, struct core_command *command) ON_CORE;
 
 #endif

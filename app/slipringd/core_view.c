@@ -20,6 +20,7 @@ core_view_init(struct core *core)
 {
 	CHECK(pthread_mutex_init(&core->window.mutex, NULL) == 0);
 	core->view_dirty = true;
+	role_core_begin(); /* its thread has not begun */
 	core_view_tick(core);
 }
 
@@ -76,7 +77,7 @@ tell(const struct core *core, const struct core_event *e)
 	case CLUSTER_LEFT:
 		break; /* whoever asked for it tells */
 	case CLUSTER_PROBED:
-		log_info("cluster: %s answered a probe after %llu us", e->id, (unsigned long long)(e->ns / NS_PER_US));
+		log_debug("cluster: %s answered a probe after %llu us", e->id, (unsigned long long)(e->ns / NS_PER_US));
 		break;
 	default:
 		log_info("cluster %s: epoch %llu", core->config.cluster.name, (unsigned long long)e->epoch);

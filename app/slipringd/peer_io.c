@@ -264,7 +264,7 @@ peer_io_take(struct peer_io *io, enum peer_class class)
 	return mailbox_receive(io->pools[HOME_CORE][class], &frame, 1) ? frame : NULL;
 }
 
-static void
+static ON_CORE void
 flush(struct peer_io *io, enum peer_class class)
 {
 	uint32_t count = io->going_count[class];

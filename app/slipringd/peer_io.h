@@ -74,13 +74,13 @@ uint32_t peer_io_replies(const struct peer_out *out, struct reply *replies) ON_W
 void peer_io_done(struct peer_io *io, struct peer_out *out) ON_WORKER;
 
 /* The core: at most n frames of a class. */
-uint32_t peer_io_receive(struct peer_io *io, enum peer_class class, struct peer_frame **frames, uint32_t n);
+uint32_t peer_io_receive(struct peer_io *io, enum peer_class class, struct peer_frame **frames, uint32_t n) ON_CORE;
 /* Gives frames back to where they came from. */
 void peer_io_give(struct peer_io *io, struct peer_frame *const *frames, uint32_t n);
 /* An empty frame to fill; NULL: all are on their way. */
-struct peer_frame *peer_io_take(struct peer_io *io, enum peer_class class);
+struct peer_frame *peer_io_take(struct peer_io *io, enum peer_class class) ON_CORE;
 /* Sends a frame; it leaves with the next flush, or when a burst is full. */
-void peer_io_send(struct peer_io *io, struct peer_frame *frame);
-void peer_io_flush(struct peer_io *io);
+void peer_io_send(struct peer_io *io, struct peer_frame *frame) ON_CORE;
+void peer_io_flush(struct peer_io *io) ON_CORE;
 
 #endif

@@ -115,9 +115,9 @@ void mailbox_attach(struct mailbox *mailbox, struct mailbox *bell);
  * Sleeper: set flag, full fence, look at every ring again, poll(2). Producer:
  * enqueue, full fence, read flag, kick the eventfd.
  */
-void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms);
+void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms) ON_WORKER;
 /* The same to the microsecond, for a thread without a port. */
-void io_wait_us(struct mailbox *mailbox, uint32_t timeout_us);
+void io_wait_us(struct mailbox *mailbox, uint32_t timeout_us) ON_CORE;
 
 /* Clock: TSC-based, refreshed once a poll. */
 uint64_t io_cycles(void);

@@ -204,10 +204,13 @@ neighbour_confirm(struct neighbours *n, uint64_t now_ns, const uint8_t ip[4], co
 {
 	const uint8_t *hop = next_hop(n, ip);
 	struct neighbour *entry = hop ? find(n, hop) : NULL;
+	void *lost;
 
-	if (!entry || (mac[0] & 1))
+	if (!hop || (mac[0] & 1))
 		return NULL;
-	return confirmed(n, entry, now_ns, mac);
+	if (!entry && n->count < NEIGHBOUR_MAX) /* it will be answered, most likely */
+		entry = entry_add(n, now_ns, hop, &lost);
+	return entry ? confirmed(n, entry, now_ns, mac) : NULL;
 }
 
 enum neighbour_news
