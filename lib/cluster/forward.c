@@ -91,6 +91,8 @@ call_take(struct forward *forward, struct forward_job *job, uint64_t member, uin
 	call->job = job;
 	call->member = member;
 	call->ops = ops;
+	call->frame = 0;
+	call->pull = false;
 	call->before = NULL;
 	call->after = job->calls;
 	if (job->calls)
@@ -127,17 +129,58 @@ call_find(struct forward *forward, uint64_t id)
 static void
 tell(struct forward_job *job, uint64_t ops, enum op_status status)
 {
+	if (job->inner) {
+		forward_memcached_tell(job, ops, status);
+		return;
+	}
 	job->told |= ops;
 	for (; ops != 0; ops &= ops - 1)
 		job->statuses[__builtin_ctzll(ops)] = (uint8_t)status;
 }
 
 /* A flush of which a member does not take part is still one; it is told at the end what it was. */
-static void
-fail(struct forward_job *job, uint64_t ops, enum op_status status)
+void
+forward_fail(struct forward_job *job, uint64_t ops, enum op_status status)
 {
 	tell(job, ops & job->flushes, OP_STATUS_PARTIAL);
 	tell(job, ops & ~job->flushes, status);
+}
+
+/* The same of a call's; a range that fails is a matter of its round. */
+static void
+call_fail(const struct forward_call *call, uint64_t ops, enum op_status status)
+{
+	if (!call->pull)
+		forward_fail(call->job, ops, status);
+	else if (ops != 0 && call->job->pull_status == OP_STATUS_OK)
+		call->job->pull_status = (uint8_t)status;
+}
+
+/* Behind all others: none has a later deadline. */
+static void
+job_append(struct forward *forward, struct now now, struct forward_job *job)
+{
+	job->deadline_ns = now.mono_ns + FORWARD_PATIENCE_NS;
+	job->before = forward->last_job;
+	job->after = NULL;
+	if (forward->last_job)
+		forward->last_job->after = job;
+	else
+		forward->first_job = job;
+	forward->last_job = job;
+}
+
+static void
+job_unlink(struct forward *forward, struct forward_job *job)
+{
+	if (job->before)
+		job->before->after = job->after;
+	else
+		forward->first_job = job->after;
+	if (job->after)
+		job->after->before = job->before;
+	else
+		forward->last_job = job->before;
 }
 
 static struct forward_job *
@@ -148,30 +191,25 @@ job_take(struct forward *forward, struct now now, struct deferred *slot)
 	if (!job)
 		return NULL;
 	forward->free_jobs = job->after;
-	*job = (struct forward_job){ .slot = slot, .deadline_ns = now.mono_ns + FORWARD_PATIENCE_NS,
-		.before = forward->last_job };
-	if (forward->last_job)
-		forward->last_job->after = job;
-	else
-		forward->first_job = job;
-	forward->last_job = job;
+	*job = (struct forward_job){ .slot = slot };
+	job_append(forward, now, job);
 	return job;
 }
 
 static void
 job_release(struct forward *forward, struct forward_job *job)
 {
-	if (job->before)
-		job->before->after = job->after;
-	else
-		forward->first_job = job->after;
-	if (job->after)
-		job->after->before = job->before;
-	else
-		forward->last_job = job->before;
+	job_unlink(forward, job);
 	job->slot = NULL;
 	job->after = forward->free_jobs;
 	forward->free_jobs = job;
+}
+
+void
+forward_extend(struct forward *forward, struct now now, struct forward_job *job)
+{
+	job_unlink(forward, job);
+	job_append(forward, now, job);
 }
 
 static void
@@ -179,8 +217,9 @@ count_told(struct forward *forward, const struct forward_job *job)
 {
 	struct forward_counters *counters = &forward->counters;
 
-	for (uint64_t left = job->told; left != 0; left &= left - 1) {
-		uint8_t status = job->statuses[__builtin_ctzll(left)];
+	for (uint64_t left = job->inner ? job->answers->ops : job->told; left != 0; left &= left - 1) {
+		uint32_t op = (uint32_t)__builtin_ctzll(left);
+		uint8_t status = job->inner ? job->answers->responses[op].status : job->statuses[op];
 
 		counters->owner_dead += status == OP_STATUS_OWNER_DEAD;
 		counters->owner_timeout += status == OP_STATUS_OWNER_TIMEOUT;
@@ -204,25 +243,33 @@ put_statuses(struct deferred *slot, const struct forward_job *job)
 	slot->reply_len = (uint32_t)(out.at - slot->reply);
 }
 
-/* The slot goes home with what it has. */
+/* The slot goes home with what it has; a memcached frame is then run there. */
 static void
-job_finish(struct forward *forward, struct forward_job *job)
+go_home(struct forward *forward, const struct forward_job *job)
 {
 	struct deferred *slot = job->slot;
 
 	count_told(forward, job);
 	if (job->told != 0)
 		put_statuses(slot, job);
-	slot->done = true;
-	slot->answered = slot->home < DEFERRED_HOME_LOCAL;
+	if (job->inner)
+		forward_memcached_finish(job);
+	slot->done = !job->inner;
+	slot->answered = !job->inner && slot->home < DEFERRED_HOME_LOCAL;
 	forward_mail_to(forward, slot, slot->home);
+}
+
+static void
+job_finish(struct forward *forward, struct forward_job *job)
+{
+	go_home(forward, job);
 	job_release(forward, job);
 }
 
 static void
-finish_if_done(struct forward *forward, struct forward_job *job)
+finish_if_done(struct forward *forward, struct now now, struct forward_job *job)
 {
-	if (!job->calls)
+	if (!job->calls && !(job->inner && forward_memcached_next(forward, now, job)))
 		job_finish(forward, job);
 }
 
@@ -242,6 +289,19 @@ forward_parse(struct forward *forward, struct now now, struct deferred *slot, ui
 	return true;
 }
 
+/* A job's operations, in whatever protocol; its worker has parsed them before. */
+static uint32_t
+parse(struct forward *forward, struct now now, const struct forward_job *job)
+{
+	uint32_t count;
+
+	if (job->inner)
+		return forward_memcached_parse(forward, now, job->slot);
+	if (!forward_parse(forward, now, job->slot, &count))
+		CHECK(!"a frame that a worker has parsed");
+	return count;
+}
+
 /* The position of the member that is to run a request; RING_NOBODY: nobody owns its slot. */
 static uint16_t
 owner_of(const struct forward *forward, const struct request *request)
@@ -251,34 +311,44 @@ owner_of(const struct forward *forward, const struct request *request)
 	return slot < SLOT_COUNT ? ring_owner(&forward->ring->table, slot, 0) : RING_NOBODY;
 }
 
-static void
-call_add(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops)
+struct forward_call *
+forward_call_add(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops)
 {
 	struct forward_call *call = call_take(forward, job, member, ops);
 
 	if (!call) {
-		fail(job, ops, OP_STATUS_BUSY);
-		return;
+		forward_fail(job, ops, OP_STATUS_BUSY);
+		return NULL;
 	}
 	call->state = FORWARD_QUEUED;
 	queue_add(&forward->queued, call);
+	return call;
+}
+
+static void
+ask(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops)
+{
+	if (job->inner)
+		forward_memcached_ask(forward, job, member, ops);
+	else
+		forward_call_add(forward, job, member, ops);
 }
 
 /* Every other member that may have items; those that are dead do not take part. */
-static void
-call_all(struct forward *forward, struct forward_job *job, uint64_t ops)
+void
+forward_ask_all(struct forward *forward, struct forward_job *job, uint64_t ops)
 {
 	const struct ring_topology *topology = &forward->ring->topology;
 
 	tell(job, ops, OP_STATUS_OK);
 	for (uint16_t i = 0; i < topology->count; i++)
 		if (i != forward->self && ring_state_owns(topology->members[i].state))
-			call_add(forward, job, topology->members[i].id, ops);
+			ask(forward, job, topology->members[i].id, ops);
 }
 
 /* Calls for requests [0, count) in forward->requests of the operations `ops`, one for each owner. */
-static void
-ask_owners(struct forward *forward, struct forward_job *job, uint32_t count, uint64_t ops)
+void
+forward_ask_owners(struct forward *forward, struct forward_job *job, uint32_t count, uint64_t ops)
 {
 	const struct ring_topology *topology = &forward->ring->topology;
 	uint16_t owners[FRAME_OPS_MAX];
@@ -303,14 +373,14 @@ ask_owners(struct forward *forward, struct forward_job *job, uint32_t count, uin
 			left &= ~(1ull << i);
 		}
 		if (owner == RING_NOBODY)
-			fail(job, same, OP_STATUS_BUSY);
+			forward_fail(job, same, OP_STATUS_BUSY);
 		else
-			call_add(forward, job, topology->members[owner].id, same);
+			ask(forward, job, topology->members[owner].id, same);
 	}
 }
 
-static void
-note_kinds(struct forward *forward, struct forward_job *job, uint32_t count)
+void
+forward_note_kinds(struct forward *forward, struct forward_job *job, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		const struct request *request = &forward->requests[i];
@@ -328,40 +398,32 @@ static void
 job_start(struct forward *forward, struct now now, struct forward_job *job)
 {
 	struct deferred *slot = job->slot;
-	uint32_t count;
-	bool whole = forward_parse(forward, now, slot, &count);
+	uint32_t count = parse(forward, now, job);
 
-	CHECK(whole); /* the worker has parsed it before */
-	note_kinds(forward, job, count);
+	forward_note_kinds(forward, job, count);
 	forward->counters.asked += count;
 	if (!forward->ring) {
-		fail(job, slot->ops, OP_STATUS_BUSY);
+		forward_fail(job, slot->ops, OP_STATUS_BUSY);
 	} else if (slot->target != 0) {
-		call_add(forward, job, slot->target, slot->ops);
+		forward_call_add(forward, job, slot->target, slot->ops);
 	} else {
 		if (job->flushes != 0)
-			call_all(forward, job, job->flushes);
-		ask_owners(forward, job, count, slot->ops & ~job->flushes);
+			forward_ask_all(forward, job, job->flushes);
+		forward_ask_owners(forward, job, count, slot->ops & ~job->flushes);
 	}
-	finish_if_done(forward, job);
+	finish_if_done(forward, now, job);
 }
 
-/* Too many wait: as if every operation had been answered BUSY. */
+/* Too many wait: every operation is answered BUSY. */
 static void
-refuse_slot(struct forward *forward, struct now now, struct deferred *slot)
+refuse_slot(struct forward *forward, struct deferred *slot)
 {
 	struct forward_job job = { .slot = slot };
-	uint32_t count;
-	bool whole = forward_parse(forward, now, slot, &count);
 
-	CHECK(whole);
-	for (uint32_t i = 0; i < count; i++)
-		tell(&job, 1ull << forward->requests[i].index, OP_STATUS_BUSY);
-	count_told(forward, &job);
-	put_statuses(slot, &job);
-	slot->done = true;
-	slot->answered = slot->home < DEFERRED_HOME_LOCAL;
-	forward_mail_to(forward, slot, slot->home);
+	if (slot->service == SERVICE_MEMCACHED)
+		forward_memcached_open(&job);
+	tell(&job, slot->ops, OP_STATUS_BUSY);
+	go_home(forward, &job);
 }
 
 void
@@ -375,10 +437,15 @@ forward_slot(struct forward *forward, struct now now, struct deferred *slot)
 		return;
 	}
 	job = job_take(forward, now, slot);
-	if (job)
+	if (!job) {
+		refuse_slot(forward, slot);
+	} else if (slot->service == SERVICE_MEMCACHED) {
+		forward_memcached_open(job);
+		forward_memcached_start(forward, now, job);
+		finish_if_done(forward, now, job);
+	} else {
 		job_start(forward, now, job);
-	else
-		refuse_slot(forward, now, slot);
+	}
 }
 
 /* --- what calls come to ---------------------------------------------------------------------- */
@@ -387,12 +454,10 @@ forward_slot(struct forward *forward, struct now now, struct deferred *slot)
 static void
 ask_again(struct forward *forward, struct now now, struct forward_job *job, uint64_t ops)
 {
-	uint32_t count;
-	bool whole = forward_parse(forward, now, job->slot, &count);
+	uint32_t count = parse(forward, now, job);
 
-	CHECK(whole);
 	forward->counters.retried += (uint64_t)__builtin_popcountll(ops);
-	ask_owners(forward, job, count, ops);
+	forward_ask_owners(forward, job, count, ops);
 }
 
 static void
@@ -401,7 +466,7 @@ wait(struct forward *forward, struct now now, struct forward_job *job, uint64_t 
 	struct forward_call *call = call_take(forward, job, member, ops);
 
 	if (!call) {
-		fail(job, ops, OP_STATUS_BUSY);
+		forward_fail(job, ops, OP_STATUS_BUSY);
 		return;
 	}
 	call->state = FORWARD_WAITING;
@@ -416,8 +481,10 @@ on_stale(struct forward *forward, struct now now, const struct forward_call *cal
 	struct forward_job *job = call->job;
 
 	forward->counters.stale += (uint64_t)__builtin_popcountll(ops);
-	if (job->slot->target != 0 || !forward->ring)
-		fail(job, ops, OP_STATUS_STALE_EPOCH);
+	if (call->pull)
+		job->pull_status = OP_STATUS_CHANGED; /* its new owner is asked for all of it */
+	else if (job->slot->target != 0 || !forward->ring)
+		forward_fail(job, ops, OP_STATUS_STALE_EPOCH);
 	else if (forward->ring->topology.epoch != call->epoch)
 		ask_again(forward, now, job, ops);
 	else
@@ -453,14 +520,38 @@ keep_frames(struct deferred *slot, struct view body)
 	slot->reply_len += body.len;
 }
 
+/* Bits of a record as operations of the call. */
+static uint64_t
+ops_of(const struct forward_call *call, uint64_t bits)
+{
+	return call->job->inner ? forward_memcached_ops(call, bits) : bits;
+}
+
+/* A flush is told at the end what it was; of the others there are results, or one status for all. */
+static void
+take_results(struct forward *forward, struct now now, struct forward_call *call, uint64_t ops,
+    const struct call_record *record)
+{
+	struct forward_job *job = call->job;
+
+	if (record->status != OP_STATUS_OK)
+		call_fail(call, ops, record->status);
+	else if ((call->pull ? ops : ops & ~job->flushes) == 0)
+		return;
+	else if (job->inner) /* what was left out for want of packets is as good as not taken */
+		call_fail(call, ops & ~forward_memcached_results(forward, now, call, record->body), OP_STATUS_BUSY);
+	else
+		keep_frames(job->slot, record->body);
+}
+
 void
 forward_answer(struct forward *forward, struct now now, uint64_t from, const struct call_record *record)
 {
 	struct forward_call *call = call_find(forward, record->call);
+	uint64_t ops = call ? ops_of(call, record->ops) & call->ops : 0, stale;
 	struct forward_job *job;
-	uint64_t ops, stale;
 
-	if (!call || call->member != from || (ops = record->ops & call->ops) == 0) {
+	if (ops == 0 || call->member != from) {
 		forward->counters.late++;
 		return;
 	}
@@ -469,18 +560,15 @@ forward_answer(struct forward *forward, struct now now, uint64_t from, const str
 		return;
 	}
 	job = call->job;
-	stale = record->status == OP_STATUS_STALE_EPOCH ? ops : record->stale & ops;
+	stale = record->status == OP_STATUS_STALE_EPOCH ? ops : ops_of(call, record->stale) & ops;
 	forward->counters.answered += (uint64_t)__builtin_popcountll(ops & ~stale);
-	if (record->status != OP_STATUS_OK)
-		fail(job, ops & ~stale, record->status);
-	else if ((ops & ~stale & ~job->flushes) != 0)
-		keep_frames(job->slot, record->body);
+	take_results(forward, now, call, ops & ~stale, record);
 	call->ops &= ~ops;
 	if (stale != 0)
 		on_stale(forward, now, call, stale);
 	if (call->ops == 0)
 		call_end(forward, call);
-	finish_if_done(forward, job);
+	finish_if_done(forward, now, job);
 }
 
 /* It will not answer: what only reads is asked again, of what writes nobody knows. */
@@ -488,24 +576,40 @@ static void
 on_lost(struct forward *forward, struct now now, struct forward_call *call)
 {
 	struct forward_job *job = call->job;
-	uint64_t reads = job->slot->target ? 0 : call->ops & job->reads;
+	uint64_t reads = job->slot->target || call->pull ? 0 : call->ops & job->reads;
 
-	fail(job, call->ops & ~reads, OP_STATUS_OWNER_TIMEOUT);
+	if (call->pull)
+		job->pull_status = OP_STATUS_CHANGED; /* as for a new owner */
+	else
+		forward_fail(job, call->ops & ~reads, OP_STATUS_OWNER_TIMEOUT);
 	call_end(forward, call);
 	if (reads != 0 && forward->ring)
 		ask_again(forward, now, job, reads);
 	else
-		fail(job, reads, OP_STATUS_OWNER_TIMEOUT);
-	finish_if_done(forward, job);
+		forward_fail(job, reads, OP_STATUS_OWNER_TIMEOUT);
+	finish_if_done(forward, now, job);
 }
 
 void
 forward_lost(struct forward *forward, struct now now, uint64_t tag)
 {
-	struct forward_call *call = call_find(forward, tag);
+	struct forward_call *call = call_find(forward, tag), *next;
+	uint64_t member;
 
-	if (call)
+	if (!call)
+		return;
+	if (!call->job->inner) {
 		on_lost(forward, now, call);
+		return;
+	}
+	/* The frames of one memcached job to one member share a message. */
+	member = call->member;
+	call = call->job->calls;
+	for (; call; call = next) {
+		next = call->after;
+		if (call->member == member && call->state == FORWARD_ASKED)
+			on_lost(forward, now, call);
+	}
 }
 
 void
@@ -562,20 +666,67 @@ post_home(struct forward *forward, struct forward_post *post)
 	forward->posting = FORWARD_HOME;
 }
 
-static void
-post_call(struct forward *forward, struct forward_post *post)
+static struct call_record
+record_of(const struct forward *forward, const struct forward_call *call)
 {
-	const struct forward_call *call = forward->queued.first;
 	const struct deferred *slot = call->job->slot;
-	const struct call_record record = { .kind = CALL_ASK, .hops = 1, .call = call->id,
+
+	return (struct call_record){ .kind = CALL_ASK, .hops = 1, .call = call->id,
 		.epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = call->ops,
 		.body = view_of(slot->payload, slot->payload_len) };
+}
 
-	call_record_compose(&record, forward->head);
+/* The calls of one memcached job to one member, as they stand in the queue: frames keep their order. */
+static void
+compose_message(struct forward *forward, struct now now, struct forward_post *post)
+{
+	const struct forward_call *first = forward->queued.first, *call = first;
+	struct writer out = writer_of(forward->message, FORWARD_MESSAGE_MAX);
+
+	forward_memcached_parse(forward, now, first->job->slot);
+	forward->posting_count = 0;
+	while (call && call->job == first->job && call->member == first->member &&
+	    forward_memcached_compose(forward, now, call, &out)) {
+		forward->posting_count++;
+		call = call->next;
+	}
+	CHECK(forward->posting_count > 0);
+	post->head = view_of(forward->message, (uint32_t)(out.at - forward->message));
+}
+
+static void
+post_call(struct forward *forward, struct now now, struct forward_post *post)
+{
+	const struct forward_call *call = forward->queued.first;
+	struct call_record record;
+
+	forward->posting = FORWARD_CALL;
 	post->member = call->member;
 	post->tag = call->id;
+	if (call->job->inner) {
+		compose_message(forward, now, post);
+		return;
+	}
+	forward->posting_count = 1;
+	record = record_of(forward, call);
+	call_record_compose(&record, forward->head);
 	post->body = record.body;
-	forward->posting = FORWARD_CALL;
+}
+
+static struct call_record
+own_record(struct forward *forward, struct now now, const struct forward_call *call)
+{
+	struct writer out = writer_of(forward->message, FORWARD_MESSAGE_MAX);
+	struct call_record record;
+	struct reader in;
+
+	forward_memcached_parse(forward, now, call->job->slot);
+	if (!forward_memcached_compose(forward, now, call, &out))
+		CHECK(!"a call is smaller than a message");
+	in = reader_of(forward->message, (size_t)(out.at - forward->message));
+	if (!call_record_next(&in, &record))
+		CHECK(!"a record that has just been composed");
+	return record;
 }
 
 /* Slots that have become our own since they were asked for are run here. */
@@ -583,7 +734,6 @@ static bool
 run_own(struct forward *forward, struct now now)
 {
 	struct forward_call *call = forward->queued.first;
-	const struct deferred *slot;
 	struct call_record record;
 
 	if (!call->job) {
@@ -592,12 +742,12 @@ run_own(struct forward *forward, struct now now)
 	}
 	if (call->member != forward->config.self)
 		return false;
-	slot = call->job->slot;
+	record = record_of(forward, call);
+	if (call->job->inner)
+		record = own_record(forward, now, call);
 	queue_take(&forward->queued);
 	call->state = FORWARD_ASKED;
-	call->epoch = forward->ring ? forward->ring->topology.epoch : 0;
-	record = (struct call_record){ .kind = CALL_ASK, .hops = 1, .call = call->id, .ops = call->ops,
-		.body = view_of(slot->payload, slot->payload_len) };
+	call->epoch = record.epoch;
 	forward_run(forward, now, forward->config.self, &record);
 	return true;
 }
@@ -614,13 +764,13 @@ forward_post(struct forward *forward, struct now now, struct forward_post *post)
 	else if (now.mono_ns >= forward->again_ns && forward->home.first)
 		post_home(forward, post);
 	else if (forward->queued.first)
-		post_call(forward, post);
+		post_call(forward, now, post);
 	return forward->posting != FORWARD_NOTHING;
 }
 
 /* A call's message: taken, or not to be had. */
 static void
-call_posted(struct forward *forward, struct forward_call *call, enum forward_result result)
+call_posted(struct forward *forward, struct now now, struct forward_call *call, enum forward_result result)
 {
 	struct forward_job *job = call->job;
 
@@ -628,9 +778,9 @@ call_posted(struct forward *forward, struct forward_call *call, enum forward_res
 	call->epoch = forward->ring ? forward->ring->topology.epoch : 0;
 	if (result == FORWARD_SENT)
 		return;
-	fail(job, call->ops, result == FORWARD_BUSY ? OP_STATUS_BUSY : OP_STATUS_OWNER_DEAD);
+	call_fail(call, call->ops, result == FORWARD_BUSY ? OP_STATUS_BUSY : OP_STATUS_OWNER_DEAD);
 	call_end(forward, call);
-	finish_if_done(forward, job);
+	finish_if_done(forward, now, job);
 }
 
 void
@@ -641,7 +791,8 @@ forward_posted(struct forward *forward, struct now now, enum forward_result resu
 	CHECK(posting != FORWARD_NOTHING);
 	forward->posting = FORWARD_NOTHING;
 	if (posting == FORWARD_CALL) {
-		call_posted(forward, queue_take(&forward->queued), result);
+		for (uint32_t n = forward->posting_count; n > 0; n--)
+			call_posted(forward, now, queue_take(&forward->queued), result);
 	} else if (result == FORWARD_BUSY) {
 		forward->again_ns = now.mono_ns + FORWARD_AGAIN_NS; /* answers stay, and so hold new frames off */
 	} else if (posting == FORWARD_REFUSAL) {
@@ -674,9 +825,11 @@ static void
 give_up(struct forward *forward, struct forward_job *job)
 {
 	while (job->calls) {
-		fail(job, job->calls->ops, status_of(job->calls));
+		call_fail(job->calls, job->calls->ops, status_of(job->calls));
 		call_end(forward, job->calls);
 	}
+	if (job->inner)
+		forward_memcached_cut(job);
 	job_finish(forward, job);
 }
 
@@ -694,7 +847,7 @@ retry(struct forward *forward, struct now now)
 	}
 	call_end(forward, call);
 	ask_again(forward, now, job, ops);
-	finish_if_done(forward, job);
+	finish_if_done(forward, now, job);
 }
 
 void
@@ -746,7 +899,7 @@ forward_init(struct forward *forward, const struct forward_config *config)
 	forward->calls = calloc(FORWARD_CALLS_MAX, sizeof *forward->calls);
 	forward->refusals = calloc(FORWARD_REFUSALS_MAX, sizeof *forward->refusals);
 	forward->requests = calloc(FRAME_OPS_MAX, sizeof *forward->requests);
-	if (!forward_slots_init(forward) || !forward->jobs || !forward->calls || !forward->refusals ||
+	if (!forward_slots_init(forward) || !forward_memcached_init(forward) || !forward->jobs || !forward->calls || !forward->refusals ||
 	    !forward->requests) {
 		forward_deinit(forward);
 		return false;
@@ -766,6 +919,7 @@ void
 forward_deinit(struct forward *forward)
 {
 	forward_slots_deinit(forward);
+	forward_memcached_deinit(forward);
 	free(forward->jobs);
 	free(forward->calls);
 	free(forward->refusals);
@@ -780,6 +934,8 @@ check_job(const struct forward_job *job)
 	CHECK(job->slot && job->calls);
 	for (const struct forward_call *call = job->calls; call; call = call->after) {
 		CHECK(call->job == job && call->ops != 0 && call->state != FORWARD_FREE);
+		if (call->pull)
+			continue;
 		CHECK((ops & call->ops & ~job->flushes) == 0);
 		CHECK((call->ops & job->told & ~job->flushes) == 0);
 		ops |= call->ops;

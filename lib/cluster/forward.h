@@ -13,6 +13,10 @@
  *             -> Queued   lost with the member's life, and only reads (writes: OWNER_TIMEOUT)
  *     Waiting -> Queued   our table has moved, or FORWARD_RETRY_NS passed: to whom owns it then
  *   A job ends when all its calls have, or at its deadline.
+ *   Native slots: a call carries the client's frame; response frames are kept as they come.
+ *   memcached slots (forward_memcached.c): commands become native operations, in frames of their
+ *   owners; results become the slot's `answers`. Commands before a flush are asked before it, those
+ *   behind it after it. The rest of a large value is pulled by ranges; every round is a new deadline.
  * What an operation that was not answered comes to: OWNER_DEAD, the owner is dead and was asked
  *   nothing; OWNER_TIMEOUT, it was asked and did not answer in time, or died over it (a write);
  *   STALE_EPOCH, nobody asked took itself for the owner until the deadline; BUSY, too much is
@@ -22,7 +26,8 @@
  * Invariants (forward_check): 1. a job has at least one call, or is gone. 2. calls of one job ask
  *   for different operations, flushes apart. 3. jobs ascend by deadline.
  * Bounds: FORWARD_JOBS_MAX slots wait, FORWARD_CALLS_MAX calls are out, FORWARD_SLOTS_MAX of other
- *   nodes' frames are with our workers; what is beyond is answered BUSY at once.
+ *   nodes' frames are with our workers, FORWARD_LOANS large memcached replies are gathered; what is
+ *   beyond is answered BUSY at once.
  */
 #ifndef CLUSTER_FORWARD_H
 #define CLUSTER_FORWARD_H
@@ -32,7 +37,18 @@
 #include "proto/call.h"
 #include "ring/table.h"
 
-enum { FORWARD_JOBS_MAX = 2048, FORWARD_CALLS_MAX = 4096, FORWARD_SLOTS_MAX = 512, FORWARD_REFUSALS_MAX = 1024 };
+enum {
+	FORWARD_JOBS_MAX = 2048,
+	FORWARD_CALLS_MAX = 4096,
+	FORWARD_SLOTS_MAX = 512,
+	FORWARD_REFUSALS_MAX = 1024,
+	/* memcached's large values: what does not fit a slot's reply has a loan. */
+	FORWARD_LOANS = 8,
+	FORWARD_LOAN_SIZE = SPARE_MAX * 1408, /* more cannot be answered over UDP */
+	FORWARD_PULLS = 4,   /* frames of ranges on their way at once */
+	FORWARD_TRIES = 4,   /* of one value that changes, or whose ranges are lost */
+	FORWARD_MESSAGE_MAX = 16384, /* what a memcached frame becomes, at most */
+};
 
 #define FORWARD_PATIENCE_NS (800 * NS_PER_MS)
 /* A table on its way by gossip is there soon after. */
@@ -52,7 +68,11 @@ struct forward_call {
 	struct forward_call *before, *after;   /* of its job */
 	struct forward_job *job;               /* NULL: given up while in a queue */
 	uint64_t id;                           /* generation and index */
-	uint64_t member, epoch, ops, retry_ns;
+	uint64_t member, epoch, retry_ns;
+	uint64_t ops;                          /* of the job, not answered yet */
+	uint64_t frame;                        /* memcached: operations in the frame, in order; or ranges, see pull */
+	uint32_t pull_from;                    /* offset of the first range */
+	bool pull;                             /* ops are ranges of the job's pull_op */
 	uint8_t state;                         /* enum forward_call_state */
 };
 
@@ -64,6 +84,16 @@ struct forward_job {
 	uint64_t reads, flushes;            /* operations, of those kinds */
 	uint64_t told;                      /* operations whose status stands below */
 	uint8_t statuses[FRAME_OPS_MAX];
+	/* memcached */
+	bool inner;
+	uint8_t tries;
+	uint8_t pull_op;
+	uint8_t pull_status;                /* of the round under way; OK so far */
+	uint32_t pull_end;                  /* the value is there up to here when the round has succeeded */
+	uint32_t bytes_used, bytes_size;    /* behind answers */
+	uint64_t later;                     /* operations of later stages */
+	uint64_t partial;                   /* values not whole yet; response.number: bytes that are */
+	struct answers *answers;
 };
 
 /* A slot for another node's frame. */
@@ -86,6 +116,7 @@ struct forward_counters {
 	uint64_t refused;              /* operations of others not taken */
 	uint64_t late;                 /* answers nobody waits for */
 	uint64_t malformed;            /* messages not to be read */
+	uint64_t pulls;                /* ranges of memcached's large values asked for */
 };
 
 struct forward {
@@ -105,7 +136,11 @@ struct forward {
 	/* the message last handed out */
 	enum { FORWARD_NOTHING, FORWARD_REFUSAL, FORWARD_HOME, FORWARD_CALL } posting;
 	uint8_t head[CALL_RECORD_LEN];
+	uint32_t posting_count;           /* calls in it */
+	uint8_t *message;                 /* scratch: FORWARD_MESSAGE_MAX */
 	struct request *requests;         /* scratch: FRAME_OPS_MAX */
+	uint8_t *loans;                   /* FORWARD_LOANS of FORWARD_LOAN_SIZE */
+	_Atomic bool lent[FORWARD_LOANS]; /* cleared by the worker whose slot it was */
 	struct forward_counters counters;
 };
 

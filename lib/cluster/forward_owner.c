@@ -90,7 +90,7 @@ worker_of(const struct forward *forward, const struct request *request)
 {
 	if (op_has_key(request->op))
 		return slot_of_key(request->key) % forward->config.worker_count;
-	return op_is_write(request->op) ? request->slot % forward->config.worker_count : 0;
+	return op_is_write(request->op) || op_is_shard_job(request->op) ? request->slot % forward->config.worker_count : 0;
 }
 
 /* Which operations each worker is to run. */

@@ -1,5 +1,6 @@
 /*
- * forward_state.h - what forward.c (jobs and calls), forward_owner.c (other nodes' frames) share.
+ * forward_state.h - what forward.c (jobs and calls), forward_memcached.c (jobs of memcached frames)
+ *   and forward_owner.c (other nodes' frames) share.
  *
  * Threads: none. Memory: struct forward's. Nobody else includes this.
  */
@@ -7,6 +8,7 @@
 #define CLUSTER_FORWARD_STATE_H
 
 #include "cluster/forward.h"
+#include "proto/answers.h"
 
 /* forward.c */
 
@@ -17,6 +19,44 @@ void forward_answer(struct forward *forward, struct now now, uint64_t from, cons
 void forward_line_add(struct forward_line *line, struct deferred *slot);
 struct deferred *forward_line_take(struct forward_line *line);
 void forward_mail_to(struct forward *forward, struct deferred *slot, uint8_t to);
+
+/* Operations of a job that are answered by a status of this node. */
+void forward_fail(struct forward_job *job, uint64_t ops, enum op_status status);
+/* A call to be posted, appended to the queue; when there is none left, BUSY. */
+struct forward_call *forward_call_add(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops);
+/* Calls to the owners of the operations named, requests [0, count) being in forward->requests. */
+void forward_ask_owners(struct forward *forward, struct forward_job *job, uint32_t count, uint64_t ops);
+void forward_note_kinds(struct forward *forward, struct forward_job *job, uint32_t count);
+void forward_ask_all(struct forward *forward, struct forward_job *job, uint64_t ops);
+/* From now on for another FORWARD_PATIENCE_NS. */
+void forward_extend(struct forward *forward, struct now now, struct forward_job *job);
+
+/* forward_memcached.c */
+
+bool forward_memcached_init(struct forward *forward);
+void forward_memcached_deinit(struct forward *forward);
+/* Requests of the frame into forward->requests; returns how many. */
+uint32_t forward_memcached_parse(struct forward *forward, struct now now, struct deferred *slot);
+/* A place for the answers of a slot, in the slot. */
+void forward_memcached_open(struct forward_job *job);
+void forward_memcached_start(struct forward *forward, struct now now, struct forward_job *job);
+void forward_memcached_tell(struct forward_job *job, uint64_t ops, enum op_status status);
+/* Calls for operations of one owner: as many as there are frames. */
+void forward_memcached_ask(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops);
+/* Appends a queued call's record to a message, in native words; false: no room. */
+bool forward_memcached_compose(struct forward *forward, struct now now, const struct forward_call *call,
+    struct writer *out);
+/* What a record's bits say of a call's frame as the job's operations (or ranges), and the other way. */
+uint64_t forward_memcached_ops(const struct forward_call *call, uint64_t bits);
+uint64_t forward_memcached_bits(const struct forward_call *call, uint64_t ops);
+/* Takes results out of response frames; which of the call's ops had one. */
+uint64_t forward_memcached_results(struct forward *forward, struct now now, struct forward_call *call, struct view body);
+/* All calls of the job have ended: whether there are others now. */
+bool forward_memcached_next(struct forward *forward, struct now now, struct forward_job *job);
+/* The job ends before its time: what has no answer yet. */
+void forward_memcached_cut(struct forward_job *job);
+/* The slot takes the answers home. */
+void forward_memcached_finish(const struct forward_job *job);
 
 /* forward_owner.c */
 bool forward_slots_init(struct forward *forward);

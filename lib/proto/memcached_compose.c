@@ -37,12 +37,16 @@ put_crlf(struct composer *c)
 	memcached_stream_put(&c->stream, view_of("\r\n", 2));
 }
 
-/* A status that memcached has no word for. */
+/* A status that memcached has no word for; of a cluster's, a sentence. */
 static void
 put_server_error(struct composer *c, enum op_status status)
 {
 	memcached_stream_text(&c->stream, "SERVER_ERROR ");
 	memcached_stream_text(&c->stream, op_status_name(status));
+	if (status >= OP_STATUS_OWNER_DEAD) {
+		memcached_stream_text(&c->stream, ": ");
+		memcached_stream_text(&c->stream, op_status_text(status));
+	}
 	put_crlf(c);
 }
 

@@ -87,6 +87,15 @@ enum native_op_flag {
 	NATIVE_OP_CAS = 4,
 	NATIVE_OP_CREATE = 8,
 	NATIVE_OP_RANGE = 16,
+	/*
+	 * Between nodes only (deferred->inner), for what a memcached command says beyond native ones;
+	 * a GET and a GAT are then answered with 8 bytes of extras more, the time left as in META.
+	 */
+	NATIVE_OP_NO_VALUE = 32,   /* GET */
+	NATIVE_OP_EXPIRED = 32,    /* SET, TOUCH, GAT: the item is to be past its time already */
+	NATIVE_OP_KEEP_WIDTH = 64, /* INCR, DECR */
+	NATIVE_OP_NO_BUMP = 128,   /* GET */
+	NATIVE_OP_INNER = 32 | 64 | 128,
 };
 
 struct native_header {
@@ -192,7 +201,7 @@ struct native_result {
 	uint64_t version;
 	struct view value;
 	uint32_t client_flags, total_len; /* total_len: GET, GAT, META, TOPOLOGY in bytes, STATS in lines; KEYS...: below */
-	uint64_t ttl_ms; /* META; UINT64_MAX never */
+	uint64_t ttl_ms; /* META, and inner GET and GAT; UINT64_MAX never */
 	uint64_t number; /* INCR, DECR, UPLOAD_BEGIN */
 	/* KEYS, EVICT, EXPIRE: number is the next cursor, total_len the items, client_flags the node's shards. */
 };

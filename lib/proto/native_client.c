@@ -161,7 +161,7 @@ read_extras(struct reader extras, struct native_result *result)
 	case OP_META:
 		result->client_flags = reader_le32(&extras);
 		result->total_len = reader_le32(&extras);
-		if (result->op == OP_META)
+		if (result->op == OP_META || reader_left(&extras) >= 8)
 			result->ttl_ms = reader_le64(&extras);
 		break;
 	case OP_TOPOLOGY:

@@ -146,6 +146,8 @@ result_of(const struct request *request, const struct response *response)
 	if (response->status != OP_STATUS_OK)
 		return result;
 	result.extras_len = extras_len_of(request->op);
+	if (request->flags & REQUEST_WITH_TTL)
+		result.extras_len += 8;
 	if (request->op == OP_GET || request->op == OP_GAT || request->op == OP_TOPOLOGY ||
 	    request->op == OP_STATS || request->op == OP_KEYS)
 		result.value = response->value;
@@ -167,15 +169,15 @@ ttl_left(const struct response *response, const struct now *now)
 }
 
 static void
-put_extras(uint8_t *at, enum op op, const struct response *response, const struct now *now)
+put_extras(uint8_t *at, const struct result *result, const struct response *response, const struct now *now)
 {
-	switch (op) {
+	switch (result->op) {
 	case OP_META:
-		store_le64(at + 8, ttl_left(response, now));
-		/* fall through */
 	case OP_GET:
 	case OP_GAT:
 		store_le64(at, flags_and_total(response));
+		if (result->extras_len > 8)
+			store_le64(at + 8, ttl_left(response, now));
 		break;
 	case OP_TOPOLOGY:
 	case OP_STATS:
@@ -228,7 +230,7 @@ compose_result(struct composer *composer, struct result *result, const struct re
 	put_result(composer->at, result->op, result->status, result->index, result->extras_len,
 	    result->value.len, result->version);
 	if (result->extras_len)
-		put_extras(composer->at + NATIVE_RESPONSE_OP_LEN, result->op, response, now);
+		put_extras(composer->at + NATIVE_RESPONSE_OP_LEN, result, response, now);
 	put_value(composer->at + fixed_len, result->value);
 	composer->at += fixed_len + result->value.len;
 	composer->results++;
@@ -260,7 +262,7 @@ static inline bool
 is_plain_hit(const struct frame *frame, const struct request *request, const struct response *response)
 {
 	return frame->count == 1 && !frame->authenticated && request->op == OP_GET &&
-	    !(request->flags & REQUEST_FOREIGN) && response->status == OP_STATUS_OK &&
+	    !(request->flags & (REQUEST_FOREIGN | REQUEST_WITH_TTL)) && response->status == OP_STATUS_OK &&
 	    response->has_item && response->value.len <= NATIVE_GET_VALUE_MAX &&
 	    frame->datagram->pkt->room >= PKT_UDP_PAYLOAD_OFFSET + UDP_PAYLOAD_MAX;
 }

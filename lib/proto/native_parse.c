@@ -110,10 +110,10 @@ is_upload(uint8_t op)
 
 /* What is wrong with an operation's fixed fields, or OK. */
 static enum op_status
-judge_op(const uint8_t *op, uint64_t client)
+judge_op(const uint8_t *op, uint8_t flags, uint64_t client)
 {
 	const struct native_rule *rule = native_rule(op[0]);
-	uint8_t flags = op[1], one_of = flags & (NATIVE_OP_ADD | NATIVE_OP_REPLACE | NATIVE_OP_CAS);
+	uint8_t one_of = flags & (NATIVE_OP_ADD | NATIVE_OP_REPLACE | NATIVE_OP_CAS);
 	uint16_t slot = load_le16(op + 2), key_len = load_le16(op + 4);
 
 	if (op[0] == OP_NONE || op[0] >= OP_COUNT)
@@ -213,19 +213,20 @@ execution_flags(const uint8_t *op, uint64_t client)
 	    (client != 0 && op_is_once(op[0]) ? REQUEST_ONCE : 0));
 }
 
-/* One operation at `op`, whose lengths have been checked against the frame. */
+/* One operation at `op`, whose lengths have been checked against the frame; flags in `inner` are read elsewhere. */
 static void
-read_op(const uint8_t *op, uint32_t index, const struct frame *frame, uint64_t floor,
+read_op(const uint8_t *op, uint32_t index, const struct frame *frame, uint64_t floor, uint8_t inner,
     const struct now *now, struct request *request)
 {
 	const uint8_t *key = op + NATIVE_REQUEST_OP_LEN + op[6];
+	uint8_t flags = op[1] & (uint8_t)~inner;
 	enum op_status wrong;
 
 	if (is_plain_get(op)) {
 		read_plain_get(op, index, request);
 		return;
 	}
-	wrong = judge_op(op, frame->client);
+	wrong = judge_op(op, flags, frame->client);
 	memset(request, 0, sizeof *request);
 	request->verb = op[0];
 	request->index = (uint8_t)index;
@@ -237,7 +238,7 @@ read_op(const uint8_t *op, uint32_t index, const struct frame *frame, uint64_t f
 	request->key = view_of(key, load_le16(op + 4));
 	request->value = view_of(key + request->key.len, load_le32(op + 8));
 	request->slot = load_le16(op + 2);
-	request->flags = op[1] | execution_flags(op, frame->client);
+	request->flags = flags | execution_flags(op, frame->client);
 	request->client = frame->client;
 	request->sequence = frame->sequence + index;
 	request->floor = floor;
@@ -246,6 +247,21 @@ read_op(const uint8_t *op, uint32_t index, const struct frame *frame, uint64_t f
 		request->op = OP_NONE;
 		request->local = OP_STATUS_TOO_LARGE;
 	}
+}
+
+/* What one node tells another of a memcached command. */
+static void
+read_inner(uint8_t flags, struct request *request)
+{
+	if (request->op == OP_GET || request->op == OP_GAT)
+		request->flags |= REQUEST_WITH_TTL;
+	if (request->op == OP_GET)
+		request->flags |= (uint16_t)((flags & NATIVE_OP_NO_VALUE ? REQUEST_NO_VALUE : 0) |
+		    (flags & NATIVE_OP_NO_BUMP ? REQUEST_NO_BUMP : 0));
+	else if (request->op == OP_INCR || request->op == OP_DECR)
+		request->flags |= flags & NATIVE_OP_KEEP_WIDTH ? REQUEST_KEEP_WIDTH : 0;
+	else if (flags & NATIVE_OP_EXPIRED)
+		request->expiry_ms = 1;
 }
 
 static enum native_verdict
@@ -257,6 +273,7 @@ parse_ops(struct frame *frame, const struct now *now, struct request *requests, 
 	uint64_t floor = frame->sequence > window ? frame->sequence - window : 0;
 	uint64_t wanted = datagram->deferred ? datagram->deferred->ops : ~0ull;
 	uint32_t tag_len = frame->authenticated ? NATIVE_TAG_LEN : 0;
+	uint8_t inner = datagram->deferred && datagram->deferred->inner ? NATIVE_OP_INNER : 0;
 	const uint8_t *op = datagram->payload + NATIVE_HEADER_LEN;
 
 	CHECK(size >= FRAME_OPS_MAX);
@@ -265,7 +282,9 @@ parse_ops(struct frame *frame, const struct now *now, struct request *requests, 
 		return NATIVE_MALFORMED;
 	for (uint32_t i = 0; i < count; i++) {
 		if (wanted >> i & 1)
-			read_op(op, i, frame, floor, now, &requests[frame->count++]);
+			read_op(op, i, frame, floor, inner, now, &requests[frame->count++]);
+		if (inner && wanted >> i & 1)
+			read_inner(op[1], &requests[frame->count - 1]);
 		op += NATIVE_REQUEST_OP_LEN + op[6] + load_le16(op + 4) + load_le32(op + 8);
 	}
 	return NATIVE_OK;

@@ -197,6 +197,18 @@ route_target(const struct route *route, const struct frame *frame, struct deferr
 	}
 }
 
+/* A cache whose node is dead has nothing: a get is a miss, and says so in the counters. */
+static void
+miss_dead(const struct route *route, const struct request *request, struct response *response)
+{
+	if (request->op != OP_GET && request->op != OP_GAT)
+		return;
+	respond(response, OP_STATUS_NOT_FOUND);
+	serve_count(route->serve, COUNTER_CMD_GET);
+	serve_count(route->serve, COUNTER_GET_MISSES);
+	serve_count(route->serve, COUNTER_GET_OWNER_DEAD);
+}
+
 /* What the core has brought takes the place of what would be run. */
 static uint64_t
 take_answers(const struct route *route, const struct frame *frame, const struct answers *answers, uint64_t away)
@@ -208,6 +220,10 @@ take_answers(const struct route *route, const struct frame *frame, const struct 
 		if (!(answers->ops >> i & 1))
 			continue;
 		responses[i] = answers->responses[i];
+		if (responses[i].status == OP_STATUS_OWNER_DEAD)
+			miss_dead(route, &requests[i], &responses[i]);
+		if (responses[i].status == OP_STATUS_TOO_LARGE && (requests[i].op == OP_APPEND || requests[i].op == OP_PREPEND))
+			responses[i].status = OP_STATUS_NOT_STORED; /* memcached's word for it; the composer sees no op any more */
 		if (requests[i].op == OP_FLUSH)
 			requests[i].local = responses[i].status; /* what it came to elsewhere */
 		else

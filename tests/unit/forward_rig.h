@@ -53,6 +53,7 @@ static inline void
 fleet_configure(struct serve_config *config)
 {
 	config->ring = &fleet.published[rig_node];
+	config->memcached_allow_count = 1; /* of no bits: everybody */
 }
 
 /* Publishes a topology of `count` nodes, `states` by node (NULL: all alive), to one node. */
@@ -279,6 +280,43 @@ fleet_do(unsigned node, struct request request)
 	assert_int_equal(result.op, request.op);
 	rig_next_frame();
 	return result;
+}
+
+/* The reply stream of a memcached frame, as far as it has come. */
+static inline const char *
+fleet_text(void)
+{
+	static char text[1 << 21];
+	size_t len = 0;
+
+	for (uint32_t i = 0; i < rig.reply_count; i++) {
+		memcpy(text + len, rig.replies[i].payload + 8, rig.replies[i].len - 8u);
+		len += rig.replies[i].len - 8u;
+	}
+	text[len] = 0;
+	return text;
+}
+
+/* Sends memcached commands in one datagram to a worker of a node; what they are answered. */
+static inline const char *
+fleet_say_to(unsigned node, uint32_t worker, const char *commands)
+{
+	uint8_t payload[UDP_PAYLOAD_MAX] = { 0x12, 0x34, 0, 0, 0, 1, 0, 0 };
+	size_t len = strlen(commands);
+
+	assert_true(len + 8 <= sizeof payload);
+	rig_node = node;
+	rig_clear();
+	memcpy(payload + 8, commands, len);
+	rig_send(worker, SERVICE_MEMCACHED, payload, (uint16_t)(len + 8));
+	fleet_settle();
+	return fleet_text();
+}
+
+static inline const char *
+fleet_say(unsigned node, const char *commands)
+{
+	return fleet_say_to(node, 0, commands);
 }
 
 /* The same, when the answer is to wait for time to pass. */

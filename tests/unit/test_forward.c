@@ -64,10 +64,27 @@ a_key_written_at_any_node_is_found_from_every_other(void **state)
 		assert_true(fleet.forwards[i].counters.asked > 0 && fleet.forwards[i].counters.run > 0);
 }
 
+static void
+memcached_commands_of_other_nodes_keys_are_answered_in_order(void **state)
+{
+	const char *a = fleet_key_of(0, 0), *b = fleet_key_of(1, 0), *c = fleet_key_of(2, 0);
+	char text[512], expected[512];
+
+	(void)state;
+	snprintf(text, sizeof text, "set %s 1 0 2\r\naa\r\nset %s 2 0 2\r\nbb\r\nset %s 3 0 2\r\ncc\r\nget %s\r\nget %s %s nix %s\r\n",
+	    a, b, c, b, a, b, c);
+	snprintf(expected, sizeof expected, "STORED\r\nSTORED\r\nSTORED\r\nVALUE %s 2 2\r\nbb\r\nEND\r\n"
+	    "VALUE %s 1 2\r\naa\r\nVALUE %s 2 2\r\nbb\r\nVALUE %s 3 2\r\ncc\r\nEND\r\n", b, a, b, c);
+	for (unsigned at = 0; at < 3; at++)
+		for (unsigned worker = 0; worker < 2; worker++)
+			assert_string_equal(fleet_say_to(at, worker, text), expected);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(memcached_commands_of_other_nodes_keys_are_answered_in_order, three_nodes, stop),
 		cmocka_unit_test_setup_teardown(a_key_written_at_any_node_is_found_from_every_other, three_nodes, stop),
 	};
 
