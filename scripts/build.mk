@@ -17,7 +17,8 @@ LIBCONTROL := $(BUILD)/libcontrol.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests link them, a fuzzer those that read settings.
 SETTINGS := value schema schema_yaml schema_print config config_verify config_print peer_text profile
-PLAIN := log notify watchdog keyfile usocket api api_body api_cache api_metrics api_process facts nic preflight
+PLAIN := log notify watchdog keyfile usocket api api_body api_cache api_cluster api_command api_events api_json \
+  api_keys api_metrics api_parts api_process api_sweep api_view facts nic preflight
 LIBSETTINGS := $(BUILD)/libsettings.a
 LIBPLAIN := $(BUILD)/libplain.a
 $(LIBSETTINGS): $(call obj,$(SETTINGS:%=app/slipringd/%.c) lib/control/listen.c)

@@ -7,9 +7,15 @@
 #include "control/http.h"
 #include "control/listen.h"
 #include "control/openapi.h"
+#include "control/percent.h"
+#include "ring/slot.h"
 #include "slipringd/api_body.h"
 #include "slipringd/api_cache.h"
+#include "slipringd/api_cluster.h"
+#include "slipringd/api_events.h"
+#include "slipringd/api_keys.h"
 #include "slipringd/api_metrics.h"
+#include "slipringd/api_sweep.h"
 #include "slipringd/log.h"
 #include "slipringd/usocket.h"
 
@@ -20,6 +26,8 @@ struct api {
 	struct http *http;
 	struct cache *cache;
 	/* on the server's thread */
+	struct api_view *view;
+	struct api_events events;
 	struct api_sample older, newer; /* at least a second apart: a ratio needs some time to be one */
 };
 
@@ -41,7 +49,7 @@ get_ready(void *context, const struct http_request *request, struct http_reply *
 	bool ready;
 
 	(void)request;
-	reply->json = api_body_ready(&api->config, &ready);
+	reply->json = api_body_ready(api->view, &ready);
 	reply->status = ready ? OK : UNAVAILABLE;
 }
 
@@ -81,7 +89,7 @@ get_metrics(void *context, const struct http_request *request, struct http_reply
 
 	(void)request;
 	reply->type = "text/plain; version=0.0.4; charset=utf-8";
-	reply->text = api_metrics(&api->config, sample(api), http_figures(api->http), &reply->text_len);
+	reply->text = api_metrics(api->view, sample(api), http_figures(api->http), &reply->text_len);
 }
 
 static void
@@ -108,7 +116,7 @@ get_debug_vars(void *context, const struct http_request *request, struct http_re
 	struct api *api = context;
 
 	(void)request;
-	reply->json = api_body_debug(http_figures(api->http));
+	reply->json = api_body_debug(api->view, http_figures(api->http));
 }
 
 static void
@@ -177,22 +185,105 @@ get_openapi(void *context, const struct http_request *request, struct http_reply
 	reply->json = openapi_document(SLIPRING_VERSION);
 }
 
+/* --- the cluster ------------------------------------------------------------------------ */
+
+static void
+get_status(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply->json = api_cluster_status(((struct api *)context)->view);
+}
+
+static void
+get_members(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply->json = api_cluster_members(((struct api *)context)->view);
+}
+
+static void
+get_heartbeat(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply->json = api_cluster_heartbeat(((struct api *)context)->view);
+}
+
+static void
+get_dist_metrics(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)request;
+	reply->json = api_cluster_metrics(((struct api *)context)->view);
+}
+
+static void
+get_ring(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cluster_ring(((struct api *)context)->view, request, reply);
+}
+
+static void
+get_owners(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cluster_owners(((struct api *)context)->view, request, reply);
+}
+
+static void
+get_events(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_events_get(&((struct api *)context)->events, request, reply);
+}
+
+static void
+post_command(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	api_cluster_command(((struct api *)context)->view, request, reply);
+}
+
+/* --- the cache -------------------------------------------------------------------------- */
+
+/* Who owns the key, and by which epoch: for the reply's headers. */
+static void
+tell_owners(struct api *api, const struct http_request *request, struct http_reply *reply)
+{
+	char owners[API_OWNERS_SIZE];
+	uint8_t key[KEY_LEN_MAX + 1];
+	size_t len = percent_decode(request->tail, strlen(request->tail), false, key, sizeof key);
+
+	api_view_take_lately(api->view);
+	if (len > KEY_LEN_MAX || !api->view->placed)
+		return;
+	api_view_owners(api->view, slot_of_key(view_of(key, (uint32_t)len)), owners);
+	http_reply_header(reply, "Slipring-Owners", "%s", owners);
+	http_reply_header(reply, "Slipring-Epoch", "%llu", (unsigned long long)api->view->snapshot.topology.epoch);
+}
+
 static void
 get_cache(void *context, const struct http_request *request, struct http_reply *reply)
 {
+	tell_owners(context, request, reply);
 	api_cache_get(((struct api *)context)->cache, request, reply);
 }
 
 static void
 put_cache(void *context, const struct http_request *request, struct http_reply *reply)
 {
+	tell_owners(context, request, reply);
 	api_cache_put(((struct api *)context)->cache, request, reply);
 }
 
 static void
 delete_cache(void *context, const struct http_request *request, struct http_reply *reply)
 {
+	tell_owners(context, request, reply);
 	api_cache_delete(((struct api *)context)->cache, request, reply);
+}
+
+static void
+get_keys(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	struct api *api = context;
+
+	api_keys_list(api->view, api->cache, request, reply);
 }
 
 static void
@@ -202,9 +293,11 @@ post_batch(void *context, const struct http_request *request, struct http_reply 
 }
 
 static void
-post_clear(void *context, const struct http_request *request, struct http_reply *reply)
+post_sweep(void *context, const struct http_request *request, struct http_reply *reply)
 {
-	api_cache_clear(((struct api *)context)->cache, request, reply);
+	struct api *api = context;
+
+	api_sweep(api->view, api->cache, request, reply);
 }
 
 static const http_handler handlers[ROUTE_COUNT] = {
@@ -221,13 +314,27 @@ static const http_handler handlers[ROUTE_COUNT] = {
 	[ROUTE_ME] = get_me,
 	[ROUTE_ME_CAN] = get_me_can,
 	[ROUTE_OPENAPI] = get_openapi,
+	[ROUTE_CLUSTER_STATUS] = get_status,
+	[ROUTE_CLUSTER_MEMBERS] = get_members,
+	[ROUTE_CLUSTER_RING] = get_ring,
+	[ROUTE_CLUSTER_HEARTBEAT] = get_heartbeat,
+	[ROUTE_CLUSTER_EVENTS] = get_events,
+	[ROUTE_CLUSTER_JOIN] = post_command,
+	[ROUTE_CLUSTER_LEAVE] = post_command,
+	[ROUTE_CLUSTER_DRAIN] = post_command,
+	[ROUTE_CLUSTER_PROBE] = post_command,
+	[ROUTE_OWNERS] = get_owners,
+	[ROUTE_DIST_METRICS] = get_dist_metrics,
 	[ROUTE_CACHE_GET] = get_cache,
 	[ROUTE_CACHE_PUT] = put_cache,
 	[ROUTE_CACHE_DELETE] = delete_cache,
 	[ROUTE_BATCH_GET] = post_batch,
 	[ROUTE_BATCH_PUT] = post_batch,
 	[ROUTE_BATCH_DELETE] = post_batch,
-	[ROUTE_CLEAR] = post_clear,
+	[ROUTE_CACHE_KEYS] = get_keys,
+	[ROUTE_EVICT] = post_sweep,
+	[ROUTE_EXPIRE] = post_sweep,
+	[ROUTE_CLEAR] = post_sweep,
 };
 
 enum status
@@ -288,12 +395,18 @@ api_start(const struct api_config *config, struct error *error)
 	api->config = *config;
 	api_sample_take(&api->older, config->node);
 	api->newer = api->older;
-	api->cache = cache_start(config->node, error);
+	api->events.core = node_core(config->node);
+	api->view = api_view_create(&api->config);
+	if (!api->view)
+		error_set(error, STATUS_NO_MEMORY, "no memory for the control plane");
+	else
+		api->cache = cache_start(config->node, error);
 	if (api->cache && start(api, error) == STATUS_OK)
 		return api;
 	if (api->cache)
 		cache_stop(api->cache);
 	cache_free(api->cache);
+	free(api->view);
 	free(api);
 	return NULL;
 }
@@ -306,6 +419,7 @@ api_stop(struct api *api)
 	cache_stop(api->cache); /* whoever waits for it is answered; later comers are refused */
 	http_stop(api->http);
 	cache_free(api->cache);
+	free(api->view);
 	unlink(api->config.config->control_socket);
 	free(api);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "slipringd/api_cluster.h"
 #include "slipringd/api_process.h"
 #include "slipringd/facts.h"
 
@@ -34,11 +35,17 @@ api_body_health(const struct api_config *config, bool *healthy)
 }
 
 json_t *
-api_body_ready(const struct api_config *config, bool *ready)
+api_body_ready(struct api_view *view, bool *ready)
 {
+	const struct api_config *config = view->config;
 	uint32_t stalled = api_stalled(config);
 	json_t *reasons = json_array();
+	const char *unready;
 
+	api_view_take(view);
+	unready = api_cluster_unready(view);
+	if (unready)
+		json_array_append_new(reasons, json_string(unready));
 	for (uint32_t i = 0; i < worker_count(config); i++)
 		if (stalled >> i & 1)
 			json_array_append_new(reasons, json_sprintf("worker %u does not poll", i));
@@ -256,8 +263,9 @@ http_object(const struct http_figures *http)
 }
 
 json_t *
-api_body_debug(const struct http_figures *http)
+api_body_debug(struct api_view *view, const struct http_figures *http)
 {
-	return json_pack("{s:o, s:s, s:o, s:o}", "cmdline", arguments_list(), "version", SLIPRING_VERSION, "process",
-	    process_object(), "http", http_object(http));
+	api_view_take(view);
+	return json_pack("{s:o, s:s, s:I, s:o, s:o}", "cmdline", arguments_list(), "version", SLIPRING_VERSION, "era",
+	    (json_int_t)view->now.cluster.epoch, "process", process_object(), "http", http_object(http));
 }

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "control/http.h"
-#include "slipringd/api.h"
+#include "slipringd/api_view.h"
 
 /* Busy cycles at an earlier moment, to tell the ratio since then. */
 struct api_sample {
@@ -26,9 +26,9 @@ uint32_t api_stalled(const struct api_config *config);
 double api_busy_ratio(const struct api_config *config, const struct api_sample *since, uint32_t worker);
 
 json_t *api_body_health(const struct api_config *config, bool *healthy);
-json_t *api_body_ready(const struct api_config *config, bool *ready);
+json_t *api_body_ready(struct api_view *view, bool *ready);
 json_t *api_body_config(const struct api_config *config);
-json_t *api_body_debug(const struct http_figures *http);
+json_t *api_body_debug(struct api_view *view, const struct http_figures *http);
 json_t *api_body_stats(const struct api_config *config);
 json_t *api_body_workers(const struct api_config *config, const struct api_sample *since);
 json_t *api_body_sockets(const struct api_config *config);

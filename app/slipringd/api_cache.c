@@ -7,7 +7,7 @@
 
 #include "base/now.h"
 #include "control/base64.h"
-#include "control/percent.h"
+#include "slipringd/api_json.h"
 
 enum { OK = 200, BAD_REQUEST = 400 };
 
@@ -63,8 +63,8 @@ make_errand(const struct http_request *request, struct http_reply *reply, uint32
 
 /* --- statuses ----------------------------------------------------------------------------- */
 
-static const char *
-status_name(int status)
+const char *
+api_status_name(int status)
 {
 	return status == CACHE_TIMEOUT ? "timeout" : op_status_name((enum op_status)status);
 }
@@ -86,48 +86,19 @@ http_status(int status)
 	case OP_STATUS_TOO_LARGE: return 413;
 	case OP_STATUS_BAD_KEY: return BAD_REQUEST;
 	case OP_STATUS_OUT_OF_MEMORY: return 507;
-	case OP_STATUS_BUSY: case OP_STATUS_CHANGED: return 503;
-	case CACHE_TIMEOUT: return 504;
+	case OP_STATUS_BUSY: case OP_STATUS_CHANGED: case OP_STATUS_STALE_EPOCH: case OP_STATUS_OWNER_DEAD: return 503;
+	case OP_STATUS_OWNER_TIMEOUT: case CACHE_TIMEOUT: return 504;
 	default: return 500;
 	}
 }
 
-static void
-refuse_status(struct http_reply *reply, int status)
+void
+api_refuse_status(struct http_reply *reply, int status)
 {
-	http_refuse(reply, http_status(status), status_name(status), status_text(status));
+	http_refuse(reply, http_status(status), api_status_name(status), status_text(status));
 }
 
 /* --- JSON of keys and values ---------------------------------------------------------------- */
-
-/* A text where the bytes are UTF-8, else base64; *encoding says which. */
-static json_t *
-bytes_json(struct view bytes, const char **encoding)
-{
-	json_t *text = json_stringn(bytes.len ? (const char *)bytes.data : "", bytes.len);
-	char *encoded;
-
-	*encoding = "utf-8";
-	if (text)
-		return text;
-	*encoding = "base64";
-	encoded = malloc(BASE64_LEN((size_t)bytes.len) + 1);
-	if (!encoded)
-		return json_null();
-	base64_encode(bytes.data, bytes.len, encoded);
-	text = json_stringn_nocheck(encoded, BASE64_LEN((size_t)bytes.len));
-	free(encoded);
-	return text;
-}
-
-static void
-set_bytes(json_t *object, const char *name, const char *encoding_name, struct view bytes)
-{
-	const char *encoding;
-
-	json_object_set_new(object, name, bytes_json(bytes, &encoding));
-	json_object_set_new(object, encoding_name, json_string(encoding));
-}
 
 /* 64 bits do not fit a number in every JSON reader. */
 static json_t *
@@ -139,7 +110,7 @@ version_json(uint64_t version)
 static void
 set_item(json_t *object, const struct cache_op *op)
 {
-	set_bytes(object, "value", "encoding", view_of(op->data, op->total_len));
+	api_set_bytes(object, "value", "encoding", view_of(op->data, op->total_len));
 	json_object_set_new(object, "version", version_json(op->version));
 	json_object_set_new(object, "flags", json_integer(op->client_flags));
 	json_object_set_new(object, "ttl_ms", op->ttl_ms == UINT64_MAX ? json_null() : json_integer((json_int_t)op->ttl_ms));
@@ -158,7 +129,7 @@ submit(struct cache *cache, struct errand *errand, uint32_t count, void (*done)(
 	http_later(request);
 	if (cache_submit(cache, &errand->job))
 		return;
-	refuse_status(reply, OP_STATUS_BUSY);
+	api_refuse_status(reply, OP_STATUS_BUSY);
 	free_errand(errand);
 	http_ready(request);
 }
@@ -175,7 +146,7 @@ settle(struct errand *errand)
 static struct errand *
 out_of_memory(struct http_reply *reply)
 {
-	refuse_status(reply, OP_STATUS_OUT_OF_MEMORY);
+	api_refuse_status(reply, OP_STATUS_OUT_OF_MEMORY);
 	return NULL;
 }
 
@@ -187,34 +158,11 @@ errand_of_key(const struct http_request *request, struct http_reply *reply, enum
 
 	if (!errand)
 		return out_of_memory(reply);
-	size_t len = percent_decode(request->tail, strlen(request->tail), false, errand->keys[0], KEY_LEN_MAX + 1);
-	if (len == PERCENT_BAD || len > KEY_LEN_MAX) {
-		free_errand(errand);
-		http_refuse(reply, BAD_REQUEST, "bad_key", "the key must be 1..250 bytes, percent-encoded");
-		return NULL;
-	}
 	errand->ops[0].op = op;
-	errand->ops[0].key = view_of(errand->keys[0], (uint32_t)len);
-	return errand;
-}
-
-/* Digits only, up to max. */
-static bool
-parse_number(const char *text, uint64_t max, uint64_t *number)
-{
-	uint64_t value = 0;
-
-	if (!*text || strlen(text) > 20 || text[strspn(text, "0123456789")])
-		return false;
-	for (; *text; text++) {
-		uint64_t digit = (uint64_t)(*text - '0');
-
-		if (value > (UINT64_MAX - digit) / 10)
-			return false;
-		value = value * 10 + digit;
-	}
-	*number = value;
-	return value <= max;
+	if (api_path_key(request, reply, errand->keys[0], &errand->ops[0].key))
+		return errand;
+	free_errand(errand);
+	return NULL;
 }
 
 /* If-Match: "VERSION" makes the write conditional, If-None-Match: * asks that there be no item. */
@@ -232,7 +180,7 @@ read_condition(const struct http_request *request, struct cache_op *op)
 		memcpy(version, match + 1, len - 2);
 		version[len - 2] = '\0';
 		op->flags = REQUEST_CAS;
-		return parse_number(version, UINT64_MAX, &op->version) && op->version != 0;
+		return api_parse_number(version, UINT64_MAX, &op->version) && op->version != 0;
 	}
 	if (none && (strcmp(none, "*") != 0 || op->op != OP_SET))
 		return false;
@@ -259,7 +207,7 @@ got(struct cache_job *job)
 	struct cache_op *op = &errand->ops[0];
 
 	if (op->status != OP_STATUS_OK) {
-		refuse_status(reply, op->status);
+		api_refuse_status(reply, op->status);
 	} else if (op->op == OP_META) {
 		tell_item(reply, op);
 		reply->type = "application/octet-stream";
@@ -268,7 +216,7 @@ got(struct cache_job *job)
 	} else if (errand->envelope) {
 		tell_item(reply, op);
 		reply->json = json_object();
-		set_bytes(reply->json, "key", "key_encoding", op->key);
+		api_set_bytes(reply->json, "key", "key_encoding", op->key);
 		set_item(reply->json, op);
 	} else {
 		tell_item(reply, op);
@@ -310,7 +258,7 @@ put(struct cache_job *job)
 		http_reply_header(errand->reply, "ETag", "\"%" PRIu64 "\"", op->version);
 		errand->reply->json = json_pack("{s:o}", "version", version_json(op->version));
 	} else {
-		refuse_status(errand->reply, op->status);
+		api_refuse_status(errand->reply, op->status);
 	}
 	settle(errand);
 }
@@ -321,7 +269,7 @@ read_put(const struct http_request *request, struct cache_op *op)
 	const char *ttl = http_header(request, "Slipring-TTL-Ms"), *flags = http_header(request, "Slipring-Flags");
 	uint64_t number = 0;
 
-	if ((ttl && !parse_number(ttl, TTL_MS_MAX, &op->ttl_ms)) || (flags && !parse_number(flags, UINT32_MAX, &number)))
+	if ((ttl && !api_parse_number(ttl, TTL_MS_MAX, &op->ttl_ms)) || (flags && !api_parse_number(flags, UINT32_MAX, &number)))
 		return false;
 	op->client_flags = (uint32_t)number;
 	op->value = view_of(request->body, (uint32_t)request->body_len);
@@ -357,7 +305,7 @@ deleted(struct cache_job *job)
 	if (errand->ops[0].status == OP_STATUS_OK)
 		errand->reply->json = json_pack("{s:b}", "deleted", 1);
 	else
-		refuse_status(errand->reply, errand->ops[0].status);
+		api_refuse_status(errand->reply, errand->ops[0].status);
 	settle(errand);
 }
 
@@ -372,31 +320,6 @@ api_cache_delete(struct cache *cache, const struct http_request *request, struct
 		submit(cache, errand, 1, deleted);
 	else
 		refuse_header(errand);
-}
-
-static void
-cleared(struct cache_job *job)
-{
-	struct errand *errand = (struct errand *)job;
-
-	if (errand->ops[0].status == OP_STATUS_OK)
-		errand->reply->json = json_pack("{s:b}", "cleared", 1);
-	else
-		refuse_status(errand->reply, errand->ops[0].status);
-	settle(errand);
-}
-
-void
-api_cache_clear(struct cache *cache, const struct http_request *request, struct http_reply *reply)
-{
-	struct errand *errand = make_errand(request, reply, 1, 0);
-
-	if (!errand) {
-		out_of_memory(reply);
-		return;
-	}
-	errand->ops[0].op = OP_FLUSH;
-	submit(cache, errand, 1, cleared);
 }
 
 /* --- many keys ------------------------------------------------------------------------------ */
@@ -452,8 +375,8 @@ item_json(enum route_id route, const struct cache_op *op)
 {
 	json_t *object = json_object();
 
-	set_bytes(object, "key", "key_encoding", op->key);
-	json_object_set_new(object, "status", json_string(status_name(op->status)));
+	api_set_bytes(object, "key", "key_encoding", op->key);
+	json_object_set_new(object, "status", json_string(api_status_name(op->status)));
 	if (op->status != OP_STATUS_OK)
 		json_object_set_new(object, "error", json_string(status_text(op->status)));
 	else if (route == ROUTE_BATCH_GET)

@@ -17,6 +17,9 @@ void api_cache_put(struct cache *cache, const struct http_request *request, stru
 void api_cache_delete(struct cache *cache, const struct http_request *request, struct http_reply *reply);
 /* For the three batch routes. */
 void api_cache_batch(struct cache *cache, const struct http_request *request, struct http_reply *reply);
-void api_cache_clear(struct cache *cache, const struct http_request *request, struct http_reply *reply);
+
+/* Of enum op_status and CACHE_TIMEOUT: as a stable code, and as an HTTP error. */
+const char *api_status_name(int status);
+void api_refuse_status(struct http_reply *reply, int status);
 
 #endif

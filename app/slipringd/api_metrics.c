@@ -1,5 +1,6 @@
 #include "slipringd/api_metrics.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -165,10 +166,109 @@ put_http(struct metrics *m, const struct http_figures *http)
 	put_gauge(m, "slipring_http_connections", http->connections, "control connections now");
 }
 
-char *
-api_metrics(const struct api_config *config, const struct api_sample *since, const struct http_figures *http,
-    size_t *len)
+/* --- the cluster --------------------------------------------------------------------------- */
+
+/* "Alive" as a label's value. */
+static void
+state_label(uint8_t state, char text[LABEL_SIZE])
 {
+	snprintf(text, LABEL_SIZE, "%s", member_state_name(state));
+	text[0] = (char)tolower((unsigned char)text[0]);
+}
+
+static void
+put_members(struct metrics *m, const struct cluster_view *cluster)
+{
+	uint64_t counts[PEER_LEFT + 1] = { 0 };
+	char state[LABEL_SIZE];
+
+	for (uint16_t i = 0; i < cluster->count; i++)
+		counts[cluster->members[i].state <= PEER_LEFT ? cluster->members[i].state : 0]++;
+	exposition_family(&m->e, "slipring_cluster_members", "gauge", "members by state, this node among them");
+	for (uint8_t s = PEER_JOINING; s <= PEER_LEFT; s++) {
+		state_label(s, state);
+		exposition_integer(&m->e, counts[s], (const char *const []){ "state", state, NULL });
+	}
+}
+
+static void
+put_peers(struct metrics *m, const struct cluster_view *cluster)
+{
+	char state[LABEL_SIZE];
+
+	exposition_family(&m->e, "slipring_peer_phi", "gauge", "how surprising the peer's silence is; 0 when other nodes watch it");
+	for (uint16_t i = 0; i < cluster->count; i++)
+		if (!cluster->members[i].self)
+			exposition_real(&m->e, cluster->members[i].phi, (const char *const []){ "peer", cluster->members[i].id, NULL });
+	exposition_family(&m->e, "slipring_peer_state", "gauge", "1 for the state that the peer is in");
+	for (uint16_t i = 0; i < cluster->count; i++)
+		for (uint8_t s = PEER_JOINING; s <= PEER_LEFT && !cluster->members[i].self; s++) {
+			state_label(s, state);
+			exposition_integer(&m->e, cluster->members[i].state == s,
+			    (const char *const []){ "peer", cluster->members[i].id, "state", state, NULL });
+		}
+}
+
+static void
+put_directions(struct metrics *m, const char *name, const char *help, uint64_t in, uint64_t out)
+{
+	exposition_family(&m->e, name, "counter", help);
+	exposition_integer(&m->e, in, (const char *const []){ "direction", "in", NULL });
+	exposition_integer(&m->e, out, (const char *const []){ "direction", "out", NULL });
+}
+
+#define CLUSTER_FIGURES(FIGURE) \
+	FIGURE(changes, "slipring_cluster_member_changes_total", "changes of any member's state: the membership version") \
+	FIGURE(malformed, "slipring_gossip_malformed_packets_total", "genuine packets that could not be read") \
+	FIGURE(former_life, "slipring_gossip_former_life_packets_total", "packets meant for a former life of this node") \
+	FIGURE(unknown, "slipring_gossip_unknown_packets_total", "packets of senders that are no members") \
+	FIGURE(unknown_sections, "slipring_gossip_unknown_sections_total", "parts of messages of a kind that this release does not know") \
+	FIGURE(cut, "slipring_cluster_cut_actions_total", "packets and news put off because a step had too many") \
+	FIGURE(records_cut, "slipring_gossip_cut_records_total", "records that did not fit their packet") \
+	FIGURE(refutations, "slipring_cluster_refutations_total", "times this node contradicted that it is suspected or dead") \
+	FIGURE(suspicions, "slipring_cluster_suspicions_total", "times this node suspected a peer") \
+	FIGURE(convictions, "slipring_cluster_convictions_total", "times this node declared a peer dead") \
+	FIGURE(probes, "slipring_cluster_probes_total", "probes sent") \
+	FIGURE(pauses, "slipring_cluster_pauses_total", "times this process was stopped for long") \
+	FIGURE(duplicates, "slipring_cluster_duplicate_ids_total", "times another process used a member's node id") \
+	FIGURE(full, "slipring_cluster_full_total", "nodes not taken in because the table of members was full")
+
+static void
+put_counters_of_cluster(struct metrics *m, const struct cluster_counters *counters)
+{
+	put_directions(m, "slipring_gossip_packets_total", "packets between nodes", counters->packets_in, counters->packets_out);
+	put_directions(m, "slipring_gossip_bytes_total", "bytes of packets between nodes", counters->bytes_in, counters->bytes_out);
+	exposition_family(&m->e, "slipring_gossip_refused_packets_total", "counter", "packets that are not genuine, by reason");
+	for (int v = ENVELOPE_OK + 1; v < ENVELOPE_VERDICT_COUNT; v++)
+		exposition_integer(&m->e, counters->refused[v],
+		    (const char *const []){ "reason", envelope_verdict_name((enum envelope_verdict)v), NULL });
+#define PUT(member, name, help) \
+	exposition_family(&m->e, name, "counter", help); \
+	exposition_integer(&m->e, counters->member, NULL);
+	CLUSTER_FIGURES(PUT)
+#undef PUT
+}
+
+static void
+put_cluster(struct metrics *m, const struct api_view *view)
+{
+	const struct cluster_view *cluster = &view->now.cluster;
+
+	put_gauge(m, "slipring_cluster_epoch", cluster->epoch, "number of the topology in force; 0: none yet");
+	put_gauge(m, "slipring_cluster_ring_size", cluster->ring_size, "sum of the weights of the members that own slots");
+	exposition_family(&m->e, "slipring_cluster_phase", "gauge", "1 for the phase that this node is in");
+	for (int phase = CORE_JOINING; phase <= CORE_REFUSED; phase++)
+		exposition_integer(&m->e, view->now.phase == (enum core_phase)phase,
+		    (const char *const []){ "phase", core_phase_name((enum core_phase)phase), NULL });
+	put_members(m, cluster);
+	put_peers(m, cluster);
+	put_counters_of_cluster(m, &view->now.counters);
+}
+
+char *
+api_metrics(struct api_view *view, const struct api_sample *since, const struct http_figures *http, size_t *len)
+{
+	const struct api_config *config = view->config;
 	struct metrics m = { .config = config, .workers = node_config(config->node)->io.worker_count };
 
 	if (!exposition_open(&m.e))
@@ -185,5 +285,8 @@ api_metrics(const struct api_config *config, const struct api_sample *since, con
 	put_ports(&m);
 	put_process(&m);
 	put_http(&m, http);
+	api_view_take(view);
+	if (view->core)
+		put_cluster(&m, view);
 	return exposition_close(&m.e, len);
 }

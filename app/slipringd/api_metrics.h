@@ -2,7 +2,8 @@
  * api_metrics.h - /metrics; private to the control plane.
  *
  * Every counter of counter.def and drop.def, the store's, the ports' and the
- * process's figures, in Prometheus' text format; a worker is a label.
+ * process's figures, and in a cluster its members', in Prometheus' text format; a worker
+ * or a peer is a label.
  */
 #ifndef SLIPRINGD_API_METRICS_H
 #define SLIPRINGD_API_METRICS_H
@@ -11,7 +12,6 @@
 #include "slipringd/api_body.h"
 
 /* A text to be freed and its length; NULL when memory is out. */
-char *api_metrics(const struct api_config *config, const struct api_sample *since, const struct http_figures *http,
-    size_t *len);
+char *api_metrics(struct api_view *view, const struct api_sample *since, const struct http_figures *http, size_t *len);
 
 #endif

@@ -34,13 +34,16 @@ struct cache {
 struct flight {
 	struct cache *cache;
 	const struct request *requests;
+	const struct cache_op *ops; /* by request: which member is to do it; NULL: the key's owner */
 	uint32_t count;
 	void (*on_result)(void *context, uint32_t index, const struct native_result *result);
 	void *context;
 	struct deferred *slots[CACHE_WINDOW]; /* by request; NULL once home */
 	uint32_t out;
-	bool unexecuted; /* one at least */
+	uint32_t unexecuted; /* bit i: request i */
 };
+
+_Static_assert(CACHE_WINDOW <= 32, "a bit each");
 
 /* --- one flight ------------------------------------------------------------------------ */
 
@@ -67,6 +70,7 @@ static void
 depart(struct flight *flight, uint32_t index, struct deferred *slot)
 {
 	compose(flight->cache, &flight->requests[index], slot);
+	slot->target = flight->ops ? flight->ops[index].target : 0;
 	flight->slots[index] = slot;
 	flight->out++;
 	node_mail(flight->cache->node, owner_of(flight->cache, &flight->requests[index]), slot);
@@ -114,7 +118,7 @@ arrive(struct flight *flight, struct deferred *slot)
 	flight->slots[index] = NULL;
 	flight->out--;
 	if (slot->reply_len == 0) { /* the worker had no packet left */
-		flight->unexecuted = true;
+		flight->unexecuted |= 1u << index;
 		local_give(local, slot);
 		return;
 	}
@@ -405,11 +409,9 @@ execute(struct cache *cache, struct cache_op *op)
 	struct request request = { .op = (uint8_t)op->op, .key = op->key, .flags = op->flags, .version = op->version };
 	struct native_result result;
 
-	if (op->op != OP_FLUSH) {
-		if (op->key.len == 0 || op->key.len > KEY_LEN_MAX)
-			return OP_STATUS_BAD_KEY;
-		request.slot = slot_of_key(op->key);
-	}
+	if (op->key.len == 0 || op->key.len > KEY_LEN_MAX)
+		return OP_STATUS_BAD_KEY;
+	request.slot = slot_of_key(op->key);
 	switch (op->op) {
 	case OP_GET:
 		return get(cache, op, request.slot);
@@ -417,12 +419,57 @@ execute(struct cache *cache, struct cache_op *op)
 		return get_meta(cache, op, request.slot);
 	case OP_SET:
 		return store(cache, op, request.slot);
-	case OP_DELETE: case OP_FLUSH:
+	case OP_DELETE:
 		return ask(cache, &request, &result);
 	default:
 		CHECK(!"an operation that cache.h does not list");
 	}
 	return OP_STATUS_UNKNOWN_OP;
+}
+
+/* --- many shards, of many nodes ------------------------------------------------------------- */
+
+static void
+on_shard(void *context, uint32_t index, const struct native_result *result)
+{
+	struct cache_op *op = &((struct cache_job *)context)->ops[index];
+
+	op->status = result->status;
+	if (result->status != OP_STATUS_OK || op->op == OP_FLUSH)
+		return;
+	op->cursor = result->number;
+	op->items = result->total_len;
+	op->shards = result->client_flags;
+	if (op->op != OP_KEYS)
+		return;
+	op->total_len = result->value.len;
+	op->data = malloc((size_t)result->value.len + 1);
+	if (op->data)
+		memcpy(op->data, result->value.data, result->value.len);
+	else
+		op->status = OP_STATUS_OUT_OF_MEMORY;
+}
+
+static ON_WORKER void
+run_together(struct cache *cache, struct cache_job *job)
+{
+	struct request requests[CACHE_WINDOW];
+	struct flight flight = { .cache = cache, .requests = requests, .ops = job->ops, .count = job->count,
+		.on_result = on_shard, .context = job };
+
+	CHECK(job->count <= CACHE_WINDOW);
+	for (uint32_t i = 0; i < job->count; i++) {
+		struct cache_op *op = &job->ops[i];
+
+		CHECK(op->op >= OP_FLUSH);
+		requests[i] = (struct request){ .op = (uint8_t)op->op, .key = op->key, .slot = op->slot, .handle = op->cursor,
+			.length = op->limit };
+		op->status = CACHE_TIMEOUT;
+	}
+	fly(&flight); /* whoever has not answered in time keeps that status */
+	for (uint32_t i = 0; i < job->count; i++)
+		if (flight.unexecuted >> i & 1)
+			job->ops[i].status = OP_STATUS_BUSY;
 }
 
 /* --- the thread ---------------------------------------------------------------------------- */
@@ -451,6 +498,11 @@ run(struct cache *cache, struct cache_job *job, bool stopping)
 {
 	int status = stopping ? CACHE_TIMEOUT : OP_STATUS_OK;
 
+	if (job->together && !stopping) {
+		run_together(cache, job);
+		job->done(job);
+		return;
+	}
 	cache->room = CACHE_JOB_BYTES;
 	for (uint32_t i = 0; i < job->count; i++) {
 		if (status != CACHE_TIMEOUT)

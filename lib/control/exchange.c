@@ -32,10 +32,12 @@ no_body(void *context, uint64_t at, char *out, size_t size)
 }
 
 static struct MHD_Response *
-make_response(struct http_reply *reply)
+make_response(struct http *http, struct MHD_Connection *connection, struct http_reply *reply)
 {
 	struct MHD_Response *response;
 
+	if (reply->stream.pull)
+		return stream_response(http, connection, &reply->stream);
 	if (reply->json) {
 		reply->text = json_dumps(reply->json, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 		reply->type = "application/json";
@@ -58,7 +60,7 @@ make_response(struct http_reply *reply)
 static enum MHD_Result
 answer(struct http *http, struct MHD_Connection *connection, struct http_reply *reply, const char *allow)
 {
-	struct MHD_Response *response = make_response(reply);
+	struct MHD_Response *response = make_response(http, connection, reply);
 	enum MHD_Result result = MHD_NO;
 
 	json_decref(reply->json);
@@ -143,6 +145,12 @@ http_query(const struct http_request *request, const char *name, char *text, siz
 		return NULL;
 	text[len] = '\0';
 	return text;
+}
+
+bool
+http_has_query(const struct http_request *request, const char *name)
+{
+	return MHD_lookup_connection_value_n(request->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), NULL, NULL) == MHD_YES;
 }
 
 static bool

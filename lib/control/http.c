@@ -44,7 +44,7 @@ link_open(struct http *http, struct MHD_Connection *connection, bool tcp, void *
 	for (int i = 0; i < LINKS_MAX; i++) {
 		if (http->links[i].used)
 			continue;
-		http->links[i] = (struct link){ true, tcp, fd, server_now_ms() };
+		http->links[i] = (struct link){ .used = true, .tcp = tcp, .fd = fd, .since_ms = server_now_ms() };
 		http->figures.connections++;
 		*socket_context = &http->links[i];
 		return;
@@ -99,12 +99,24 @@ end_overdue(struct http *http, uint64_t now_ms)
 static int
 patience(const struct http *http)
 {
-	MHD_UNSIGNED_LONG_LONG timeout, least = STEP_MS;
+	MHD_UNSIGNED_LONG_LONG timeout, least = http->streams ? HTTP_STREAM_STEP_MS : STEP_MS;
 
 	for (int i = 0; i < 2; i++)
 		if (http->daemons[i] && MHD_get_timeout(http->daemons[i], &timeout) == MHD_YES && timeout < least)
 			least = timeout;
 	return (int)least;
+}
+
+/* Now and then, not after every event: a busy server would ask them all the time. */
+static void
+wake_streams(struct http *http)
+{
+	uint64_t now_ms = server_now_ms();
+
+	if (now_ms - http->streams_woken_ms < HTTP_STREAM_STEP_MS)
+		return;
+	http->streams_woken_ms = now_ms;
+	http->streams = stream_wake(http, false);
 }
 
 static void *
@@ -120,6 +132,7 @@ serve(void *argument)
 	while (!atomic_load_explicit(&http->stop, memory_order_relaxed)) {
 		if (poll(fds, 3, patience(http)) > 0 && fds[0].revents)
 			eventfd_read(http->wake, &woken);
+		wake_streams(http);
 		for (int i = 0; i < 2; i++)
 			if (http->daemons[i])
 				MHD_run(http->daemons[i]);
@@ -203,6 +216,7 @@ http_stop(struct http *http)
 		atomic_store_explicit(&http->stop, true, memory_order_relaxed);
 		server_wake(http);
 		pthread_join(http->thread, NULL);
+		stream_wake(http, true); /* none may be suspended when its server stops */
 	}
 	close_listener(http->daemons[1], http->config.tcp_fd);
 	close_listener(http->daemons[0], http->config.unix_fd);

@@ -15,7 +15,8 @@
  * Memory: HTTP_UNIX_MAX + HTTP_TCP_MAX connections of HTTP_CONNECTION_BYTES, and the
  *   body of a request up to its route's limit.
  * Bounds: HTTP_IDLE_S without a byte, HTTP_DEADLINE_S from the end of one request (or
- *   the connection's start) to the end of the next, however slowly bytes drip.
+ *   the connection's start) to the end of the next, however slowly bytes drip. A stream has no
+ *   end; its caller is overdue when it has taken nothing for HTTP_DEADLINE_S.
  */
 #ifndef CONTROL_HTTP_H
 #define CONTROL_HTTP_H
@@ -55,25 +56,41 @@ struct http_request {
 	struct MHD_Connection *connection;
 };
 
-enum { HTTP_HEADERS_MAX = 4 };
+enum { HTTP_HEADERS_MAX = 6, HTTP_HEADER_VALUE_SIZE = 352 }; /* five owners' names fit */
 
-/* Either json or text; both are the server's from then on. */
+/*
+ * A reply without end: pull writes up to size bytes and returns how many, 0 when there are
+ * none now (it is asked again every HTTP_STREAM_STEP_MS), HTTP_STREAM_END when it is over.
+ * end is called once, when nobody will ask any more. Both on the server's thread.
+ */
+struct http_stream {
+	size_t (*pull)(void *context, char *out, size_t size);
+	void (*end)(void *context);
+	void *context;
+};
+
+enum { HTTP_STREAM_STEP_MS = 100, HTTP_STREAM_BLOCK = 4096 };
+#define HTTP_STREAM_END SIZE_MAX
+
+/* One of json, text and stream; each is the server's from then on. */
 struct http_reply {
 	unsigned status; /* preset 200 */
 	json_t *json;
 	char *text;      /* of malloc */
 	size_t text_len;
-	const char *type; /* of text */
+	struct http_stream stream; /* with pull */
+	const char *type; /* of text and stream */
 	bool length_only; /* to a HEAD: text_len is told, and there is no text */
 	uint32_t header_count;
 	struct {
 		const char *name;
-		char value[48];
+		char value[HTTP_HEADER_VALUE_SIZE];
 	} headers[HTTP_HEADERS_MAX];
 };
 
 /* A query parameter, decoded; NULL when it is missing, has NULs or does not fit. */
 const char *http_query(const struct http_request *request, const char *name, char *text, size_t size);
+bool http_has_query(const struct http_request *request, const char *name);
 void http_refuse(struct http_reply *reply, unsigned status, const char *code, const char *text);
 
 /* A header field as it came, or NULL. */

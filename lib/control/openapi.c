@@ -56,6 +56,8 @@ success_response(enum route_id id)
 
 	if (route->reply == REPLY_TEXT)
 		content = json_pack("{s:{s:{s:s}}}", "text/plain", "schema", "type", "string");
+	else if (route->reply == REPLY_EVENTS)
+		content = json_pack("{s:{s:o}}", "text/event-stream", "schema", members(id));
 	else if (route->reply == REPLY_BYTES)
 		content = json_pack("{s:{s:{s:s, s:s}}, s:{s:o}}", "application/octet-stream", "schema", "type", "string", "format",
 		    "binary", "application/json", "schema", members(id));
@@ -66,7 +68,7 @@ success_response(enum route_id id)
 	return json_pack("{s:s, s:o}", "description", route->text, "content", content);
 }
 
-/* 200 and, of the probes, 503 bear the route's own shape; the rest are errors. */
+/* 200, 202 and, of the probes, 503 bear the route's own shape; the rest are errors. */
 static json_t *
 responses(enum route_id id)
 {
@@ -78,7 +80,7 @@ responses(enum route_id id)
 			json_object_set_new(object, common[i].status, error_response(common[i].text));
 	for (const char *at = route->statuses; *at; at += strspn(at, " ")) {
 		char status[4] = { at[0], at[1], at[2] };
-		bool own = strcmp(status, "200") == 0 || (strcmp(status, "503") == 0 && route->scope == SCOPE_NONE);
+		bool own = status[0] == '2' || (strcmp(status, "503") == 0 && route->scope == SCOPE_NONE);
 
 		json_object_set_new(object, status, own ? success_response(id) : error_response("see code and error"));
 		at += 3;
@@ -161,6 +163,7 @@ print_route(enum route_id id, FILE *out)
 	fprintf(out, "\n## %s %s\n\n%s\n\nScope: %s. Answers %s", route->method, route->path, route->text,
 	    scope_name(route->scope), route->reply == REPLY_TEXT ? "text" :
 	    route->reply == REPLY_BYTES ? "bytes, or a JSON object" :
+	    route->reply == REPLY_EVENTS ? "server-sent events, each a JSON object" :
 	    route->reply == REPLY_LIST ? "a JSON list of objects" : "a JSON object");
 	if (route->body_max)
 		fprintf(out, "; takes a body of at most %u bytes", route->body_max);

@@ -87,7 +87,7 @@ route_allowed(const char *path, char *text, uint32_t size)
 
 	text[0] = '\0';
 	for (int i = 0; i < ROUTE_COUNT && at < size; i++)
-		if (is_path(&routes[i], path, &tail))
+		if (is_path(&routes[i], path, &tail) && !strstr(text, routes[i].method))
 			at += (uint32_t)snprintf(text + at, size - at, "%s%s%s", at ? ", " : "", routes[i].method,
 			    strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "");
 }

@@ -16,7 +16,7 @@
 /* What a caller may do; each includes the ones before it. */
 enum control_scope { SCOPE_NONE = 0, SCOPE_READ, SCOPE_WRITE, SCOPE_ADMIN };
 
-enum reply_kind { REPLY_OBJECT, REPLY_LIST, REPLY_TEXT, REPLY_BYTES };
+enum reply_kind { REPLY_OBJECT, REPLY_LIST, REPLY_TEXT, REPLY_BYTES, REPLY_EVENTS };
 
 enum route_id {
 #define ROUTE(suffix, method, path, scope, kind, body, statuses, text) ROUTE_##suffix,

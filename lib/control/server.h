@@ -16,7 +16,8 @@
 struct link {
 	bool used, tcp;
 	int fd;
-	uint64_t since_ms; /* of its start, or of the end of its last request */
+	uint64_t since_ms; /* of its start, of the end of its last request, or of a stream's last bytes */
+	struct stream *stream; /* its reply goes on; NULL */
 };
 
 enum { LINKS_MAX = HTTP_UNIX_MAX + HTTP_TCP_MAX };
@@ -29,6 +30,8 @@ struct http {
 	int wake; /* eventfd */
 	atomic_bool stop;
 	struct link links[LINKS_MAX];
+	uint64_t streams_woken_ms;
+	bool streams; /* there were some then */
 	struct http_figures figures;
 };
 
@@ -37,6 +40,12 @@ struct verdict {
 	unsigned status;
 	const char *code, *text;
 };
+
+/* stream.c */
+/* The response of a reply that goes on; NULL: no memory, and the source has ended. */
+struct MHD_Response *stream_response(struct http *http, struct MHD_Connection *connection, const struct http_stream *source);
+/* Asks every stream for bytes again, or ends them all; whether there are any. */
+bool stream_wake(struct http *http, bool stop);
 
 uint64_t server_now_ms(void);
 void server_wake(struct http *http); /* any thread */

@@ -245,7 +245,10 @@ static ON_WORKER void
 run_shard_job(struct run *run, struct request *request, uint32_t place, struct response *response)
 {
 	if (serve_owner(run->serve, request->slot) != run->serve->config.worker) {
-		hand_over(run, request, place, response);
+		if (run->frame->datagram->deferred)
+			respond(response, OP_STATUS_WRONG_SLOT); /* another node does not know our workers well */
+		else
+			hand_over(run, request, place, response);
 	} else {
 		run->written = UINT64_MAX; /* whatever this batch has looked up may be gone */
 		list_execute(run->serve, run->now, request, response);

@@ -32,6 +32,7 @@
 #include "control/route.h"
 #include "app/slipringd/api.h"
 #include "app/slipringd/cache.h"
+#include "app/slipringd/core.h"
 #include "app/slipringd/facts.h"
 #include "app/slipringd/keyfile.h"
 #include "app/slipringd/log.h"
@@ -131,6 +132,75 @@ io_cycles_hz(void)
 	return 1000;
 }
 
+/* --- the cluster: none, unless a program fills these before start ------------------------ */
+
+static bool clustered;
+static struct core_view fixed_view;
+static struct ring_snapshot fixed_ring;
+static bool fixed_placed;
+static struct core_event fixed_events[2000]; /* sequence is the index + 1 */
+static _Atomic uint32_t fixed_event_count;
+static struct core_command command_given; /* the last one */
+static bool core_is_busy;
+
+struct core *
+node_core(const struct node *node)
+{
+	(void)node;
+	return clustered ? (struct core *)&fixed_view : NULL;
+}
+
+void
+core_view(struct core *core, struct core_view *view)
+{
+	(void)core;
+	*view = fixed_view;
+}
+
+bool
+core_ring(struct core *core, struct ring_snapshot *snapshot)
+{
+	(void)core;
+	if (fixed_placed)
+		*snapshot = fixed_ring;
+	return fixed_placed;
+}
+
+/* Keeps the last 1024, as the core does. */
+uint32_t
+core_events(struct core *core, uint64_t *sequence, struct core_event *events, uint32_t n)
+{
+	uint32_t count = fixed_event_count, given = 0;
+	uint64_t from = count > CORE_EVENTS ? count - CORE_EVENTS : 0;
+
+	(void)core;
+	if (*sequence > from)
+		from = *sequence;
+	for (; from < count && given < n; from++)
+		events[given++] = fixed_events[from];
+	if (given)
+		*sequence = events[given - 1].sequence;
+	return given;
+}
+
+bool
+core_command(struct core *core, const struct core_command *command)
+{
+	(void)core;
+	command_given = *command;
+	return !core_is_busy;
+}
+
+const char *
+core_phase_name(enum core_phase phase)
+{
+	static const char *const names[] = { "joining", "member", "draining", "leaving", "left", "refused" };
+
+	return names[phase];
+}
+
+/* --- the cache --------------------------------------------------------------------------- */
+
 /* A cache of one operation's answer, given at once or refused. */
 static struct cache_op cache_answer;
 static struct cache_op cache_asked; /* the last operation; its views are dead */
@@ -156,12 +226,35 @@ cache_free(struct cache *cache)
 	(void)cache;
 }
 
+/* A job for many nodes: what a program's own function says; by default OK, and nothing done. */
+static void (*on_together)(struct cache_op *op);
+
+static inline void
+answer_together(struct cache_job *job)
+{
+	for (uint32_t i = 0; i < job->count; i++) {
+		struct cache_op *op = &job->ops[i];
+
+		cache_asked = *op;
+		op->status = OP_STATUS_OK;
+		op->shards = 1;
+		op->cursor = op->items = op->total_len = 0;
+		if (on_together)
+			on_together(op);
+	}
+	job->done(job);
+}
+
 bool
 cache_submit(struct cache *cache, struct cache_job *job)
 {
 	(void)cache;
 	if (cache_full)
 		return false;
+	if (job->together) {
+		answer_together(job);
+		return true;
+	}
 	for (uint32_t i = 0; i < job->count; i++) {
 		struct cache_op *op = &job->ops[i];
 
@@ -182,7 +275,7 @@ cache_submit(struct cache *cache, struct cache_job *job)
 static char path[64], tokens_path[64];
 static uint16_t tcp_port;
 static _Atomic uint32_t stalled;
-static char answer[1 << 18]; /* to the last request */
+static char answer[1 << 20]; /* to the last request */
 
 static inline int
 open_unix(void)
@@ -240,7 +333,7 @@ ask(const char *method, const char *url, const char *data, json_t **body)
 	    "Content-Length: %zu\r\n\r\n%s", method, url, strlen(data), data);
 	int status = send_raw(open_unix(), request);
 	if (body)
-		*body = json_loads(body_of_answer(), 0, NULL);
+		*body = json_loads(body_of_answer(), JSON_ALLOW_NUL, NULL);
 	return status;
 }
 
@@ -252,11 +345,56 @@ ask_tcp(const char *method, const char *url, const char *fields_given, char code
 
 	snprintf(request, sizeof request, "%s %s HTTP/1.1\r\n%sConnection: close\r\n\r\n", method, url, fields_given);
 	int status = send_raw(open_tcp(), request);
-	json_t *body = json_loads(body_of_answer(), 0, NULL);
+	json_t *body = json_loads(body_of_answer(), JSON_ALLOW_NUL, NULL);
 	const char *given = json_string_value(json_object_get(body, "code"));
 	snprintf(code, 32, "%s", given ? given : "");
 	json_decref(body);
 	return status;
+}
+
+/* --- replies against the openapi document ------------------------------------------------- */
+
+static inline bool
+has_type(json_t *value, const char *type)
+{
+	if (strcmp(type, "string") == 0)
+		return json_is_string(value);
+	if (strcmp(type, "integer") == 0)
+		return json_is_integer(value);
+	if (strcmp(type, "number") == 0)
+		return json_is_number(value);
+	if (strcmp(type, "boolean") == 0)
+		return json_is_boolean(value);
+	return strcmp(type, "array") == 0 ? json_is_array(value) : json_is_object(value);
+}
+
+/* A reply has exactly the members that the openapi document lists, of their types. */
+static inline void
+expect_members(const char *where, json_t *object, json_t *schema)
+{
+	json_t *properties = json_object_get(schema, "properties"), *property;
+	const char *name;
+
+	assert_true(json_object_size(properties) > 0);
+	assert_int_equal(json_array_size(json_object_get(schema, "required")), json_object_size(properties));
+	if (json_object_size(object) != json_object_size(properties))
+		fail_msg("%s: %zu members, not %zu", where, json_object_size(object), json_object_size(properties));
+	json_object_foreach(properties, name, property) {
+		json_t *value = json_object_get(object, name);
+
+		if (json_is_null(value) && json_is_true(json_object_get(property, "nullable")))
+			continue;
+		if (!value || !has_type(value, json_string_value(json_object_get(property, "type"))))
+			fail_msg("%s: member %s is missing or of another type", where, name);
+	}
+}
+
+static inline json_t *
+at(json_t *object, const char *const *keys)
+{
+	for (; *keys; keys++)
+		object = json_object_get(object, *keys);
+	return object;
 }
 
 static struct api *api;

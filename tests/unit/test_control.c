@@ -172,7 +172,7 @@ static void
 metrics_keep_to_prometheus_conventions(void **state)
 {
 	static const char *const units[] = { "_milliseconds", "_ms", "_kilobytes", "_cycles", "_minutes", NULL };
-	char family[128] = "", type[16] = "", seen[1 << 14] = " ", word[160];
+	char family[128] = "", type[16] = "", seen[1 << 15] = " ", word[160];
 	int samples = 0;
 
 	(void)state;
@@ -259,47 +259,6 @@ the_reference_is_the_table(void **state)
 	free(text);
 }
 
-static bool
-has_type(json_t *value, const char *type)
-{
-	if (strcmp(type, "string") == 0)
-		return json_is_string(value);
-	if (strcmp(type, "integer") == 0)
-		return json_is_integer(value);
-	if (strcmp(type, "number") == 0)
-		return json_is_number(value);
-	if (strcmp(type, "boolean") == 0)
-		return json_is_boolean(value);
-	return strcmp(type, "array") == 0 ? json_is_array(value) : json_is_object(value);
-}
-
-/* A reply has exactly the members that the openapi document lists, of their types. */
-static void
-expect_members(const char *where, json_t *object, json_t *schema)
-{
-	json_t *properties = json_object_get(schema, "properties"), *property;
-	const char *name;
-
-	assert_true(json_object_size(properties) > 0);
-	assert_int_equal(json_array_size(json_object_get(schema, "required")), json_object_size(properties));
-	if (json_object_size(object) != json_object_size(properties))
-		fail_msg("%s: %zu members, not %zu", where, json_object_size(object), json_object_size(properties));
-	json_object_foreach(properties, name, property) {
-		json_t *value = json_object_get(object, name);
-
-		if (!value || !has_type(value, json_string_value(json_object_get(property, "type"))))
-			fail_msg("%s: member %s is missing or of another type", where, name);
-	}
-}
-
-static json_t *
-at(json_t *object, const char *const *keys)
-{
-	for (; *keys; keys++)
-		object = json_object_get(object, *keys);
-	return object;
-}
-
 static void
 replies_are_what_openapi_says(void **state)
 {
@@ -310,6 +269,8 @@ replies_are_what_openapi_says(void **state)
 	for (int i = 0; i < ROUTE_COUNT; i++) {
 		bool get = strcmp(routes[i].method, "GET") == 0;
 
+		if (strcmp(routes[i].method, "POST") == 0 || routes[i].reply == REPLY_EVENTS)
+			continue; /* test_api_cluster.c */
 		if (strncmp(routes[i].path, "/v1/cache", 9) == 0)
 			continue; /* they have a test of their own */
 		json_t *schema = at(document, (const char *const []){ "paths", routes[i].path, get ? "get" : "put", "responses",
@@ -321,7 +282,8 @@ replies_are_what_openapi_says(void **state)
 			continue;
 		}
 		assert_non_null(schema);
-		snprintf(url, sizeof url, "%s%s", routes[i].path, i == ROUTE_ME_CAN ? "?method=GET&path=/stats" : "");
+		snprintf(url, sizeof url, "%.*s%s%s", (int)strcspn(routes[i].path, "{"), routes[i].path,
+		    strchr(routes[i].path, '{') ? "k" : "", i == ROUTE_ME_CAN ? "?method=GET&path=/stats" : "");
 		assert_int_equal(ask(routes[i].method, url, get ? "" : "error", &body), 200);
 		if (routes[i].reply == REPLY_LIST) {
 			assert_true(json_array_size(body) > 0);
