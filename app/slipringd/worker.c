@@ -101,7 +101,7 @@ peers_out(struct worker *w)
 }
 
 /* What other nodes sent goes to the control core; serve passes it over. */
-static ON_WORKER void
+static ON_WORKER uint32_t
 peers_in(struct worker *w)
 {
 	uint32_t n = 0;
@@ -110,14 +110,17 @@ peers_in(struct worker *w)
 		n = peer_io_in(w->peer_io, w->config.serve.worker, w->burst.datagrams, w->burst.datagram_count, w->counters);
 	if (n)
 		counter_add(w->counters, COUNTER_PEER_FRAMES_IN, n);
+	return n;
 }
 
-/* One round: each stage takes the whole burst. Returns whether there was work. */
-static ON_WORKER bool
+enum round { ROUND_EMPTY, ROUND_OF_PEERS /* nothing but frames from and to other nodes */, ROUND_BUSY };
+
+/* One round: each stage takes the whole burst. */
+static ON_WORKER enum round
 worker_poll(struct worker *w)
 {
 	struct burst *b = &w->burst;
-	uint32_t peers, mails, frames;
+	uint32_t peers, mails, frames, heard;
 
 	io_now(&b->now);
 	b->datagram_count = 0;
@@ -125,7 +128,7 @@ worker_poll(struct worker *w)
 	mails = mailbox_drain(w);
 	frames = port_rx(w->port, w->pkts, BURST_MAX - b->datagram_count, w->counters);
 	b->datagram_count += net_input(&w->net, w->pkts, frames, b->datagrams + b->datagram_count);
-	peers_in(w);
+	heard = peers_in(w);
 	serve_parse(w->serve, b);
 	serve_run(w->serve, b);
 	serve_compose(w->serve, b);
@@ -139,7 +142,17 @@ worker_poll(struct worker *w)
 	reclaim_quiescent();
 	if (peers)
 		peer_io_done(w->peer_io, &w->peer_out);
-	return frames + mails + peers > 0;
+	return frames + mails > heard ? ROUND_BUSY : frames + peers > 0 ? ROUND_OF_PEERS : ROUND_EMPTY;
+}
+
+/* Only work earns a full spell of polling: who slept in vain, or for gossip, soon sleeps again. */
+static void
+soon_idle(struct worker *w)
+{
+	uint32_t rounds = w->config.idle_polls > ROUNDS_AFTER_SLEEP ? w->config.idle_polls - ROUNDS_AFTER_SLEEP : 0;
+
+	if (w->idle_rounds > rounds)
+		w->idle_rounds = rounds;
 }
 
 static ON_WORKER void
@@ -151,9 +164,7 @@ idle(struct worker *w)
 	reclaim_offline(); /* else grace periods wait for the sleeper */
 	io_wait(w->port, w->mailbox, (int)w->config.idle_sleep_ms);
 	reclaim_online();
-	/* Only work earns a full spell of polling: who slept in vain soon sleeps again. */
-	w->idle_rounds = w->config.idle_polls > ROUNDS_AFTER_SLEEP ?
-	    w->config.idle_polls - ROUNDS_AFTER_SLEEP : 0;
+	soon_idle(w);
 }
 
 int
@@ -166,10 +177,14 @@ worker_main(void *argument)
 	reclaim_register();
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
 		uint64_t start = io_cycles();
+		enum round round = worker_poll(w);
 
 		counter_add(w->counters, COUNTER_POLLS, 1);
-		if (worker_poll(w)) {
-			w->idle_rounds = 0;
+		if (round != ROUND_EMPTY) {
+			if (round == ROUND_BUSY)
+				w->idle_rounds = 0;
+			else
+				soon_idle(w);
 			counter_add(w->counters, COUNTER_POLLS_BUSY, 1);
 			counter_add(w->counters, COUNTER_BUSY_CYCLES, io_cycles() - start);
 		} else {
