@@ -23,7 +23,7 @@ sim-many: $(SIM) ## N (1000) simulated runs, each with faults of its own, from S
 	@$(SIM) many $(SEED) $(N)
 
 sim-mutants: $(SIM) ## every deliberate protocol bug must be found by the simulator
-	@$(SIM) mutants 1 150
+	@$(SIM) mutants 1 600
 
 sim-promises: $(SIM) ## detection times, restarts, 24 simulated hours at 20 % loss
 	@$(SIM) promises $(SEED) long

@@ -130,35 +130,51 @@ recovering(const struct authority *authority, const struct members *members)
 	return left < count / 2 + 1;
 }
 
-/* The number that a recovery decides. */
+/*
+ * What numbers of recoveries on this table are, modulo AUTHORITY_RECOVERY_SKIP. Different for tables that a straggler
+ * may still hold: those who vote on one number are of one electorate.
+ */
+static uint64_t
+recovery_class(const struct authority *authority)
+{
+	uint64_t base = MUTATED(&authority->config, ONE_RECOVERY_NUMBER) ? 0 : authority->committed.ring.epoch;
+
+	return (base + base / AUTHORITY_RECOVERY_SKIP) % AUTHORITY_RECOVERY_SKIP;
+}
+
+/* The number that a recovery decides: well above all we know, and not below what we voted on. */
 static uint64_t
 recovery_epoch(const struct authority *authority)
 {
-	uint64_t base = authority->committed.ring.epoch;
+	uint64_t base = authority->committed.ring.epoch, known = base > authority->floor ? base : authority->floor, least;
 
-	if (base == 0 && authority->floor == 0)
+	if (known == 0 && authority->instance <= 1)
 		return 1; /* the first of all */
-	return (base > authority->floor ? base : authority->floor) + AUTHORITY_RECOVERY_SKIP;
+	least = known + AUTHORITY_RECOVERY_SKIP;
+	if (least < authority->instance)
+		least = authority->instance;
+	return least + (recovery_class(authority) + AUTHORITY_RECOVERY_SKIP - least % AUTHORITY_RECOVERY_SKIP) % AUTHORITY_RECOVERY_SKIP;
 }
 
 /* The number to decide next. Once a vote was given on a recovery there is no way back below it. */
 static uint64_t
 next_epoch(const struct authority *authority, const struct members *members)
 {
-	uint64_t base = authority->committed.ring.epoch;
-	uint64_t next = recovering(authority, members) ? recovery_epoch(authority) : base + 1;
+	uint64_t next = authority->committed.ring.epoch + 1;
 
-	return authority->instance > next ? authority->instance : next;
+	return recovering(authority, members) || authority->instance > next ? recovery_epoch(authority) : next;
 }
 
-/* Whether a number may be decided on this table: the next one, a recovery's, or the one we vote on already. */
+/* Whether a number may be decided on this table: the next one, or a recovery's that is not below ours. */
 static bool
-epoch_fits(const struct authority *authority, const struct members *members, uint64_t epoch)
+epoch_fits(const struct authority *authority, uint64_t epoch)
 {
-	uint64_t base = authority->committed.ring.epoch;
+	uint64_t base = authority->committed.ring.epoch, recovery = recovery_epoch(authority);
 
-	return epoch >= authority->instance && (epoch == next_epoch(authority, members) || (base > 0 &&
-	    (epoch == base + 1 || epoch == recovery_epoch(authority))));
+	if (epoch < authority->instance)
+		return false;
+	return (base > 0 && epoch == base + 1) || epoch == recovery ||
+	    (epoch > recovery && epoch % AUTHORITY_RECOVERY_SKIP == recovery_class(authority));
 }
 
 /*
@@ -322,7 +338,7 @@ acceptor_answer(struct authority *authority, const struct members *members, uint
 		return (struct peer_ballot){ 0 };
 	if (recovering(authority, members) && now_ns < authority->start_ns + config->found_delay_ns)
 		return (struct peer_ballot){ 0 };
-	if (!epoch_fits(authority, members, asked->epoch)) {
+	if (!epoch_fits(authority, asked->epoch)) {
 		answer.digest = authority->instance; /* so that the proposer comes up to it */
 		return asked->floor < authority->floor || asked->epoch < authority->instance ? answer : (struct peer_ballot){ 0 };
 	}

@@ -15,8 +15,10 @@
  * Restarts: a voter that restarted has forgotten its promises. It is a new life and
  *   counts again from the next epoch on, which its return brings about. When so many
  *   restarted (or are Dead for dead_delay) that the others are no majority, any lives of
- *   epoch n's members may decide, still by a majority of them all, but under a number RECOVERY_SKIP further on, so that an epoch that the
- *   forgotten ones may have decided is not given twice.
+ *   epoch n's members may decide, still by a majority of them all, but under a number at
+ *   least RECOVERY_SKIP further on, so that an epoch that the forgotten ones may have
+ *   decided is not given twice. Numbers of recoveries depend on the table they start
+ *   from (recovery_class): who votes on one number is of one electorate.
  * Founding: epoch 0 has no voters; there the configured seeds and the node itself stand
  *   for them, and a majority of that list must be in view. Nodes vote only for lists
  *   equal to their own. Numbers start above every floor: the highest epoch that a voter

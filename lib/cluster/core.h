@@ -69,7 +69,7 @@ void probe_start(struct cluster *c, struct member *member);
 void probe_pause(struct cluster *c, uint64_t late_ns);
 void probe_watch(struct cluster *c);
 uint64_t probe_deadline(const struct cluster *c);
-/* Our own detector finds nothing wrong with it. */
+/* Our own detector finds nothing wrong with it, or it spoke to us a moment ago. */
 bool probe_fresh(const struct cluster *c, const struct member *member);
 struct phi_config probe_phi(const struct cluster *c, const struct member *member);
 

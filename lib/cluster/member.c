@@ -130,7 +130,7 @@ members_set(struct members *members, struct member *member, const struct peer_re
 		member->sequence_in = member->sequence_out = 0;
 		member->heard_ns = member->vouched_ns = member->table_digest = 0;
 		member->probe_nonce = 0;
-		member->watched = false; /* watching it begins anew */
+		member->watched = member->doubted = false; /* watching it begins anew: no doubt of a former life accuses this one */
 	}
 	/* At another incarnation it is another suspicion, or another death: the former one was refuted. */
 	if (record->state != member->record.state || record->boot != member->record.boot || (record->state >= PEER_SUSPECTED &&

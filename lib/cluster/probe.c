@@ -35,8 +35,11 @@ probe_at(const struct cluster *c, const struct member *member)
 bool
 probe_fresh(const struct cluster *c, const struct member *member)
 {
-	return member->watched && member->heard_ns && member_live(member) &&
-	    (c->now_ns < suspect_at(c, member) || c->now_ns < member->vouched_ns);
+	if (!member->heard_ns || !member_live(member))
+		return false;
+	if (!member->watched) /* it is not ours to judge, but who speaks to us lives */
+		return c->now_ns < member->heard_ns + 4 * c->config.heartbeat_ns;
+	return c->now_ns < suspect_at(c, member) || c->now_ns < member->vouched_ns;
 }
 
 /* --- who watches whom ---------------------------------------------------------------- */

@@ -162,6 +162,66 @@ drill_duplicate(uint64_t seed, uint32_t mutation)
 	}
 }
 
+static void
+cut_from_all(uint16_t node, bool is_cut)
+{
+	for (uint16_t i = 0; i < sim.node_count; i++)
+		if (i != node)
+			cut_both(i, node, is_cut);
+}
+
+/* n5 is Dead, comes back, and dies again; n3, which proposes first, did not hear that it came back. The checker judges. */
+static void
+drill_second_death(uint64_t seed, uint32_t mutation)
+{
+	size_t epochs;
+
+	all_start(seed, 5, mutation);
+	run_ms(4000);
+	cut_from_all(4, true);
+	run_ms(700);
+	cut_from_all(4, false);
+	cut_from_all(2, true);
+	run_ms(600);
+	epochs = sim.epoch_count;
+	if (!sim.failure[0])
+		sim_crash(&sim, 4);
+	run_ms(700);
+	cut_from_all(2, false);
+	run_ms(6000);
+	if (sim.epoch_count == epochs)
+		sim_fail(&sim, "n5 died for good and keeps its slots");
+}
+
+/*
+ * Three of four restart and found anew, on slow links; in the midst of it the fourth one comes back, which still has the
+ * former table. However it falls out, no number gets votes on two grounds, and all agree in the end.
+ */
+static void
+drill_refounding(uint64_t seed, uint32_t mutation)
+{
+	all_start(seed, 4, mutation);
+	run_ms(4000);
+	for (int k = 0; k < 60 && !sim.failure[0]; k++) {
+		for (uint16_t i = 0; i < 3; i++) {
+			sim_crash(&sim, i);
+			cut_both(i, 3, true);
+		}
+		sim.network.delay_min_ns = 50 * NS_PER_MS;
+		sim.network.delay_max_ns = 150 * NS_PER_MS;
+		for (uint16_t i = 0; i < 3; i++)
+			sim_start(&sim, i);
+		run_ms(600 + prng_below(&sim.prng, 1400));
+		for (uint16_t i = 0; i < 3 && !sim.failure[0]; i++)
+			cut_both(i, 3, false);
+		run_ms(1500);
+		sim.network.delay_min_ns = 100 * NS_PER_US;
+		sim.network.delay_max_ns = NS_PER_MS;
+		if (!sim.failure[0] && agreement_ms(20000) >= 20000)
+			sim_fail(&sim, "no agreement after three of four restarted: %s", checker_disagreement(&sim));
+	}
+}
+
 /* --- a liar: it holds the cluster key, is no member, and says what it likes ------------------ */
 
 static struct {
@@ -294,7 +354,7 @@ bool
 drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size)
 {
 	static void (*const drills[])(uint64_t, uint32_t) = { drill_link, drill_stopped, drill_hearsay, drill_halves,
-		drill_successor, drill_duplicate, drill_refutation, drill_stale, drill_false_accuser };
+		drill_successor, drill_duplicate, drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
 	bool good = true;
 
 	for (size_t i = 0; i < sizeof drills / sizeof drills[0] && good; i++) {

@@ -158,18 +158,32 @@ timer_set(struct sim *sim, uint16_t node)
 
 /* --- network -------------------------------------------------------------------------- */
 
+/* A packet to or from a clogged node waits until that is over. */
+static uint64_t
+clog_end(const struct sim *sim, uint16_t node)
+{
+	const struct sim_node *n = &sim->nodes[node];
+
+	return sim->now_ns >= n->clog_from_ns ? n->clog_until_ns : 0;
+}
+
 static void
 packet_fly(struct sim *sim, const struct sim_packet *packet)
 {
 	const struct sim_network *network = &sim->network;
+	uint64_t clogged = sim_pair(sim, packet->from, packet->to)->clogged_ns;
 	uint64_t spread = network->delay_max_ns - network->delay_min_ns;
 	uint64_t at = sim->now_ns + network->delay_min_ns + (spread ? prng_below(&sim->prng, spread) : 0);
 	struct sim_packet *copy;
 
 	if (prng_unit(&sim->prng) < network->loss)
 		return;
-	if (at < sim_pair(sim, packet->from, packet->to)->clogged_ns)
-		at = sim_pair(sim, packet->from, packet->to)->clogged_ns + prng_below(&sim->prng, NS_PER_MS);
+	if (clogged < clog_end(sim, packet->from))
+		clogged = clog_end(sim, packet->from);
+	if (clogged < clog_end(sim, packet->to))
+		clogged = clog_end(sim, packet->to);
+	if (at < clogged)
+		at = clogged + prng_below(&sim->prng, NS_PER_MS);
 	copy = packet_take(sim);
 	memcpy(copy, packet, offsetof(struct sim_packet, bytes) + packet->len);
 	copy->next = NULL; /* the original may be in a list */
@@ -230,15 +244,26 @@ sim_stranger_send(struct sim *sim, uint16_t to, const uint8_t *bytes, uint16_t l
 
 /* --- nodes ---------------------------------------------------------------------------- */
 
+static bool
+starved(const struct sim *sim, uint16_t node)
+{
+	return sim->now_ns < sim->nodes[node].starved_until_ns;
+}
+
 static void
 actions_run(struct sim *sim, uint16_t node)
 {
+	uint64_t buffers = starved(sim, node) ? prng_below(&sim->prng, 3) : CLUSTER_PACKETS_MAX;
+
 	for (uint32_t i = 0; i < sim->actions.count; i++) {
 		const struct cluster_action *action = &sim->actions.list[i];
 		uint64_t told[4] = { (uint64_t)action->kind << 32 | node, action->id, action->news, action->state };
 
 		if (action->kind == CLUSTER_SEND) {
-			packet_send(sim, node, action);
+			if (buffers > 0) {
+				buffers--;
+				packet_send(sim, node, action);
+			}
 			continue;
 		}
 		trace_add(sim, told, sizeof told);
@@ -277,7 +302,7 @@ packet_arrive(struct sim *sim, struct sim_packet *packet)
 		.data = packet->bytes, .len = packet->len };
 	uint64_t refused, former;
 
-	if (!n->up || n->cluster.left) {
+	if (!n->up || n->cluster.left || (starved(sim, packet->to) && prng_below(&sim->prng, 2))) {
 		packet_give(sim, packet);
 		return;
 	}

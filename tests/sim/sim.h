@@ -36,9 +36,11 @@ struct sim_node {
 	uint64_t mono_base, wall_offset_ms;
 	uint32_t rate;      /* clock ticks in thousandths of true time */
 	uint64_t timer_ns;  /* simulated time of its next timer in the queue */
+	uint64_t clog_from_ns, clog_until_ns; /* what is sent to it or by it then arrives afterwards */
+	uint64_t starved_until_ns; /* until then it lacks buffers: few packets leave a step, half of what arrives is lost */
 	uint64_t disturbed_ns; /* last time a fault touched it or its links */
 	uint64_t epoch;     /* in force at its last step in this life */
-	uint64_t floor;     /* cluster_epoch_floor(), kept over restarts */
+	uint64_t floor;     /* cluster_epoch_floor(), kept over restarts, unless a fault takes it away */
 	uint32_t lives;
 	struct sim_packet *held; /* arrived while paused, oldest first */
 	struct sim_packet **held_end;
@@ -90,8 +92,9 @@ struct sim_proposal {
 
 /* A vote of one life. */
 struct sim_vote {
-	uint64_t epoch, digest, boot;
+	uint64_t epoch, digest, boot, base_digest;
 	uint16_t node;
+	uint16_t recovery; /* on a number that any life may vote on */
 };
 
 struct sim {

@@ -15,10 +15,12 @@ swarm_config(struct cluster_config *config)
 	config->dead_delay_ns = 2 * NS_PER_SEC;
 }
 
-/* Chances of each kind of fault; a run has some of them. */
+/* Which kinds of faults a run has. */
 struct mix {
-	bool partition, one_way, link, clog, crash, pause, leave, stall;
-	uint64_t gap_ns; /* mean time between faults */
+	bool partition, one_way, link, star, clog, swizzle, crash, forget, pause, starve, clock, leave;
+	uint64_t gap_ns;    /* mean time between faults */
+	uint64_t stable_ns; /* a partition stays at least so long, and so does the whole network afterwards */
+	uint64_t links_until_ns; /* nobody touches links before */
 };
 
 static bool
@@ -44,9 +46,11 @@ static struct mix
 mix_draw(struct sim *sim)
 {
 	return (struct mix){
-		.partition = chance(sim, 0.5), .one_way = chance(sim, 0.4), .link = chance(sim, 0.4),
-		.clog = chance(sim, 0.3), .crash = chance(sim, 0.6), .pause = chance(sim, 0.5), .leave = chance(sim, 0.2),
-		.gap_ns = 200 * NS_PER_MS + prng_below(&sim->prng, 3 * NS_PER_SEC) };
+		.partition = chance(sim, 0.5), .one_way = chance(sim, 0.4), .link = chance(sim, 0.4), .star = chance(sim, 0.2),
+		.clog = chance(sim, 0.3), .swizzle = chance(sim, 0.2), .crash = chance(sim, 0.6), .forget = chance(sim, 0.3),
+		.pause = chance(sim, 0.5), .starve = chance(sim, 0.2), .clock = chance(sim, 0.3), .leave = chance(sim, 0.2),
+		.gap_ns = 200 * NS_PER_MS + prng_below(&sim->prng, 3 * NS_PER_SEC),
+		.stable_ns = chance(sim, 0.5) ? prng_below(&sim->prng, 8 * NS_PER_SEC) : 0 };
 }
 
 static void
@@ -92,6 +96,38 @@ fault_partition(struct sim *sim, bool one_way)
 				cut(sim, a, b);
 }
 
+/* All but one hub hear the hub only: who reaches whom is not transitive. */
+static void
+fault_star(struct sim *sim, uint16_t hub)
+{
+	links_heal(sim);
+	for (uint16_t a = 0; a < sim->node_count; a++)
+		for (uint16_t b = 0; b < sim->node_count; b++)
+			if (a != hub && b != hub)
+				cut(sim, a, b);
+}
+
+/* Some nodes clog one after the other, and come loose in another order. */
+static void
+fault_swizzle(struct sim *sim)
+{
+	for (uint16_t i = 0; i < sim->node_count; i++)
+		if (chance(sim, 0.5)) {
+			struct sim_node *n = &sim->nodes[i];
+
+			n->clog_from_ns = sim->now_ns + prng_below(&sim->prng, 2 * NS_PER_SEC);
+			n->clog_until_ns = sim->now_ns + 2 * NS_PER_SEC + prng_below(&sim->prng, 2 * NS_PER_SEC);
+			n->disturbed_ns = n->clog_until_ns;
+		}
+}
+
+static void
+fault_starve(struct sim *sim, uint16_t a)
+{
+	sim->nodes[a].starved_until_ns = sim->now_ns + prng_below(&sim->prng, 3 * NS_PER_SEC);
+	sim->nodes[a].disturbed_ns = sim->nodes[a].starved_until_ns;
+}
+
 static void
 fault_clog(struct sim *sim, uint16_t a)
 {
@@ -103,8 +139,30 @@ fault_clog(struct sim *sim, uint16_t a)
 		}
 }
 
+/*
+ * May a node lose its epoch floor? Not while others may still need a vote that only it remembers: one on a number
+ * that any life may vote on (the first, a recovery's) and that not everybody knows yet. See doc/CLUSTER.md.
+ */
+static bool
+may_forget(const struct sim *sim, uint16_t a)
+{
+	for (size_t i = 0; i < sim->vote_count; i++)
+		for (uint16_t b = 0; b < sim->node_count && sim->votes[i].node == a; b++)
+			if (b != a && sim->nodes[b].floor < sim->votes[i].epoch && sim->votes[i].recovery)
+				return false;
+	return true;
+}
+
 static void
-fault_life(struct sim *sim, uint16_t a)
+start(struct sim *sim, const struct mix *mix, uint16_t a)
+{
+	if (mix->forget && chance(sim, 0.5) && may_forget(sim, a))
+		sim->nodes[a].floor = 0;
+	sim_start(sim, a);
+}
+
+static void
+fault_life(struct sim *sim, const struct mix *mix, uint16_t a)
 {
 	struct sim_node *n = &sim->nodes[a];
 
@@ -115,7 +173,7 @@ fault_life(struct sim *sim, uint16_t a)
 	else if (n->up)
 		sim_crash(sim, a);
 	else
-		sim_start(sim, a);
+		start(sim, mix, a);
 }
 
 static void
@@ -127,10 +185,21 @@ fault_pause(struct sim *sim, uint16_t a)
 		sim_pause(sim, a);
 }
 
+/* The wall clock jumps by years, forth or back. */
 static void
-fault_clock(struct sim *sim, uint16_t a)
+fault_wall(struct sim *sim, uint16_t a)
 {
-	sim->nodes[a].wall_offset_ms = prng_below(&sim->prng, 20ull * 365 * 86400 * 1000);
+	uint64_t years_ms = 20ull * 365 * 86400 * 1000;
+
+	sim->nodes[a].wall_offset_ms = prng_below(&sim->prng, 2 * years_ms) - years_ms;
+}
+
+/* The monotonic clock goes slow or fast from now on. */
+static void
+fault_rate(struct sim *sim, uint16_t a)
+{
+	if (!sim->nodes[a].paused)
+		sim_rate(sim, a, (uint32_t)(800 + prng_below(&sim->prng, 401)));
 }
 
 static void
@@ -144,28 +213,44 @@ fault_leave(struct sim *sim, uint16_t a)
 		sim_command(sim, a, chance(sim, 0.5) ? CLUSTER_LEAVE : CLUSTER_DRAIN);
 }
 
+/* Faults of links: what is drawn stays for a while in runs that are so minded. */
 static void
-fault_draw(struct sim *sim, const struct mix *mix)
+fault_links(struct sim *sim, struct mix *mix, uint16_t a, uint16_t b)
 {
-	uint16_t a = (uint16_t)prng_below(&sim->prng, sim->node_count), b = (uint16_t)prng_below(&sim->prng, sim->node_count);
-
-	switch (prng_below(&sim->prng, 9)) {
+	if (sim->now_ns < mix->links_until_ns)
+		return;
+	mix->links_until_ns = sim->now_ns + mix->stable_ns;
+	switch (prng_below(&sim->prng, 6)) {
 	case 0: if (mix->partition) fault_partition(sim, false); break;
 	case 1: if (mix->one_way) fault_partition(sim, true); break;
 	case 2: if (mix->link) cut(sim, a, b), cut(sim, b, a); break;
-	case 3: if (mix->clog) fault_clog(sim, a); break;
-	case 4: if (mix->crash) fault_life(sim, a); break;
-	case 5: if (mix->pause) fault_pause(sim, a); break;
-	case 6: if (mix->leave) fault_leave(sim, a); break;
-	case 7: fault_clock(sim, a); break;
+	case 3: if (mix->star) fault_star(sim, a); break;
 	default: links_heal(sim);
+	}
+}
+
+static void
+fault_draw(struct sim *sim, struct mix *mix)
+{
+	uint16_t a = (uint16_t)prng_below(&sim->prng, sim->node_count), b = (uint16_t)prng_below(&sim->prng, sim->node_count);
+
+	switch (prng_below(&sim->prng, 14)) {
+	case 0: if (mix->clog) fault_clog(sim, a); break;
+	case 1: if (mix->swizzle) fault_swizzle(sim); break;
+	case 2: case 3: if (mix->crash) fault_life(sim, mix, a); break;
+	case 4: if (mix->pause) fault_pause(sim, a); break;
+	case 5: if (mix->starve) fault_starve(sim, a); break;
+	case 6: if (mix->clock) fault_rate(sim, a); break;
+	case 7: if (mix->leave) fault_leave(sim, a); break;
+	case 8: fault_wall(sim, a); break;
+	default: fault_links(sim, mix, a, b);
 	}
 }
 
 /* --- a run ------------------------------------------------------------------------------- */
 
 static void
-heal(struct sim *sim)
+heal(struct sim *sim, const struct mix *mix)
 {
 	links_heal(sim);
 	for (size_t i = 0; i < (size_t)sim->node_count * sim->node_count; i++)
@@ -174,10 +259,13 @@ heal(struct sim *sim)
 	if (sim->network.delay_max_ns > sim->network.delay_min_ns + 2 * NS_PER_MS)
 		sim->network.delay_max_ns = sim->network.delay_min_ns + 2 * NS_PER_MS;
 	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
+		sim->nodes[i].clog_until_ns = sim->nodes[i].starved_until_ns = 0;
 		if (sim->nodes[i].paused)
 			sim_resume(sim, i);
+		if (sim->nodes[i].rate < 950 || sim->nodes[i].rate > 1050)
+			sim_rate(sim, i, 1000);
 		if (!sim->nodes[i].up && !sim->nodes[i].removed && chance(sim, 0.7))
-			sim_start(sim, i);
+			start(sim, mix, i);
 	}
 }
 
@@ -193,24 +281,43 @@ newest(const struct sim *sim)
 	return found;
 }
 
-/* A majority of all nodes and of the last table's must be up, or nothing can be decided. */
+static bool
+here(const struct sim *sim, uint16_t node)
+{
+	return sim->nodes[node].up && !sim->nodes[node].cluster.left;
+}
+
+static void
+bring_up(struct sim *sim, uint16_t node)
+{
+	if (sim->nodes[node].up) /* it left, while nobody could decide on a table without it */
+		sim_crash(sim, node);
+	sim_start(sim, node);
+}
+
+/* A majority of all nodes and of the last table's owners must be up, or nothing can be decided. */
 static void
 majority_start(struct sim *sim)
 {
 	const struct ring_topology *ring = newest(sim);
-	uint16_t up = 0;
+	uint16_t up = 0, voters = 0, voters_up = 0;
 
 	for (uint16_t i = 0; i < sim->node_count; i++)
-		up = (uint16_t)(up + (sim->nodes[i].up && !sim->nodes[i].cluster.left));
-	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++) {
-		uint16_t position = ring ? ring_find_id(ring, sim_id(sim, i)) : RING_NOBODY;
-		bool voter = ring && position != RING_NOBODY && ring->members[position].state == RING_ALIVE;
-
-		if (!sim->nodes[i].up && (up < sim->node_count - 1 || (voter && ring->count < 4))) {
-			sim_start(sim, i);
+		up = (uint16_t)(up + here(sim, i));
+	for (uint16_t i = 0; i < sim->node_count && !sim->failure[0]; i++)
+		if (!sim->nodes[i].up && up < sim->node_count - 1) {
+			bring_up(sim, i);
 			up++;
 		}
+	for (uint16_t i = 0; ring && i < ring->count; i++) {
+		voters = (uint16_t)(voters + (ring->members[i].state == RING_ALIVE));
+		voters_up = (uint16_t)(voters_up + (ring->members[i].state == RING_ALIVE && here(sim, sim_find(sim, ring->members[i].id))));
 	}
+	for (uint16_t i = 0; ring && i < ring->count && voters_up * 2 <= voters && !sim->failure[0]; i++)
+		if (ring->members[i].state == RING_ALIVE && !here(sim, sim_find(sim, ring->members[i].id))) {
+			bring_up(sim, sim_find(sim, ring->members[i].id));
+			voters_up++;
+		}
 }
 
 static void
@@ -267,7 +374,7 @@ swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
 		if (!sim->failure[0])
 			fault_draw(sim, &mix);
 	}
-	heal(sim);
+	heal(sim, &mix);
 	majority_start(sim);
 	settle(sim);
 	checker_quiet(sim, 5 * NS_PER_SEC);
