@@ -44,6 +44,7 @@ $(BUILD)/obj/%.o: %.c
 # Folders that see DPDK's headers.
 CFLAGS_lib_io = $(DPDK_CFLAGS)
 CFLAGS_lib_store = $(DPDK_CFLAGS)
+CFLAGS_tests_tools = -I.
 CFLAGS_tests_unit = -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_race = -I. -Wno-missing-prototypes
 CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Iapp -Wno-missing-prototypes

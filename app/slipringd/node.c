@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "proto/native.h"
 #include "seal/seal.h"
 #include "slipringd/facts.h"
 #include "store/reclaim.h"
@@ -30,7 +31,7 @@ draw_secrets(struct node_config *config)
 	seal_random(config->serve.cookie_secret, sizeof config->serve.cookie_secret);
 	do
 		seal_random(&config->serve.boot, sizeof config->serve.boot);
-	while (config->serve.boot == 0);
+	while (config->serve.boot == 0 || config->serve.boot == NATIVE_BOOT_NOBODY);
 }
 
 static ON_MAIN enum status

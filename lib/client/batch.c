@@ -1,4 +1,5 @@
 /* Operations in flight: submitting, rounds of sending and receiving, completions, multi-get. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -48,11 +49,11 @@ handle_run(struct slipring *handle, const struct completion *completion)
 }
 
 uint32_t
-handle_room(const struct lane *lane)
+handle_room(struct lane *lane)
 {
-	uint32_t used = (uint32_t)(lane->next - lane->floor);
+	uint32_t used = (uint32_t)(lane->next - lane->floor), window = lane->handle->options.window;
 
-	return used < lane->handle->options.window ? lane->handle->options.window - used : 0;
+	return used < window && lane_ready(lane) ? window - used : 0;
 }
 
 static bool
@@ -68,11 +69,10 @@ handle_queue(struct slipring *handle, struct lane *lane, const struct request *r
 	const struct lane_order order = { .run = handle_run, .done = done, .context = context };
 	uint64_t now_ns = handle_now_ns();
 
-	handle_ask_topology(handle, now_ns);
 	if (handle_room(lane) == 0)
 		return SLIPRING_WINDOW_FULL;
 	if (is_large(lane, request)) {
-		if (!large_push(handle, lane, request, done, context))
+		if (!large_push(handle, request, done, context))
 			return handle_fail(handle, SLIPRING_NO_MEMORY, "no memory for a large value");
 	} else if (!lane_queue(lane, request, &order, now_ns)) {
 		return handle_fail(handle, SLIPRING_TOO_LARGE, "the operation does not fit a frame");
@@ -104,12 +104,18 @@ handle_round(struct slipring *handle, uint64_t until_ns)
 	uint64_t now_ns = handle_now_ns(), timer_ns = UINT64_MAX;
 
 	large_tidy(handle);
+	if (handle->chores)
+		handle_chores(handle, now_ns);
 	large_step(handle, now_ns);
-	for (uint32_t i = 0; i < handle->lane_count; i++) {
-		struct lane *lane = &handle->lanes[i];
+	for (uint32_t i = 0; i < handle->active_count; i++) {
+		struct lane *lane = handle->active[i];
 
-		if (!lane_busy(lane))
-			continue;
+		while (!lane_busy(lane)) {
+			handle_deactivate(lane);
+			if (i == handle->active_count)
+				goto done;
+			lane = handle->active[i];
+		}
 		/* An application that was away finds its answers here, not their repeats. */
 		if (lane_deadline(lane) <= now_ns)
 			socket_drain(lane);
@@ -117,6 +123,9 @@ handle_round(struct slipring *handle, uint64_t until_ns)
 		if (lane_deadline(lane) < timer_ns)
 			timer_ns = lane_deadline(lane);
 	}
+done:
+	if (handle->chores && refresh_deadline(handle) < timer_ns)
+		timer_ns = refresh_deadline(handle);
 	socket_wait(handle, timer_ns, until_ns);
 	if (handle->large.active)
 		large_step(handle, now_ns);
@@ -145,8 +154,8 @@ slipring_flush(struct slipring *handle)
 		handle_round(handle, UINT64_MAX);
 }
 
-/* Keys of a multi-get in flight together: their bookkeeping stands on the stack. */
-enum { MGET_CHUNK = 256 };
+/* Keys of a multi-get in flight together, if there is memory for their bookkeeping; else as many as fit the stack. */
+enum { MGET_MOST = 16384, MGET_LEAST = 256 };
 
 struct mget {
 	uint8_t *buffer;
@@ -197,23 +206,36 @@ mget_submit(struct slipring *handle, struct mget_one *one)
 		mget_done(one, &(struct slipring_result){ .status = status });
 }
 
+/* Each key goes into its owner's window; all owners are asked at once. */
+static void
+mget_part(struct slipring *handle, struct mget *all, struct mget_one *ones, struct slipring_item *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		ones[i] = (struct mget_one){ all, &items[i] };
+		mget_submit(handle, &ones[i]);
+	}
+	while (all->left > 0)
+		handle_round(handle, UINT64_MAX);
+}
+
 enum slipring_status
 slipring_mget(struct slipring *handle, struct slipring_item *items, size_t count, void *buffer, size_t buffer_size)
 {
 	struct mget all = { .buffer = buffer, .size = buffer_size };
-	struct mget_one ones[MGET_CHUNK];
+	struct mget_one few[MGET_LEAST], *ones = few;
+	size_t most = count < MGET_MOST ? count : MGET_MOST;
 
 	handle_enter(handle);
-	for (size_t first = 0; first < count; first += MGET_CHUNK) {
-		size_t n = count - first < MGET_CHUNK ? count - first : MGET_CHUNK;
-
-		for (size_t i = 0; i < n; i++) {
-			ones[i] = (struct mget_one){ &all, &items[first + i] };
-			mget_submit(handle, &ones[i]);
-		}
-		while (all.left > 0)
-			handle_round(handle, UINT64_MAX);
+	if (most > MGET_LEAST)
+		ones = malloc(most * sizeof *ones);
+	if (!ones || ones == few) {
+		ones = few;
+		most = MGET_LEAST;
 	}
+	for (size_t first = 0; first < count; first += most)
+		mget_part(handle, &all, ones, items + first, count - first < most ? count - first : most);
+	if (ones != few)
+		free(ones);
 	return all.worst;
 }
 

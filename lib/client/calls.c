@@ -8,9 +8,12 @@
 
 struct wait {
 	struct slipring_result result;
+	struct slipring *handle;
 	bool done;
+	char error[sizeof ((struct slipring *)0)->error];
 };
 
+/* Its error is kept: other completions may leave theirs behind. */
 static void
 wait_done(void *context, const struct slipring_result *result)
 {
@@ -18,17 +21,24 @@ wait_done(void *context, const struct slipring_result *result)
 
 	wait->result = *result;
 	wait->done = true;
+	if (result->status != SLIPRING_OK)
+		memcpy(wait->error, wait->handle->error, sizeof wait->error);
 }
 
 /* Queues on a lane, waiting for room if need be, and goes round until the answer is there. */
 static enum slipring_status
 run_on(struct slipring *handle, struct lane *lane, const struct request *request, struct slipring_result *result)
 {
-	struct wait wait = { .done = false };
+	struct wait wait;
 	enum slipring_status status;
 
-	while ((status = handle_queue(handle, lane, request, wait_done, &wait)) == SLIPRING_WINDOW_FULL)
+	wait.handle = handle;
+	wait.done = false;
+	while ((status = handle_queue(handle, lane, request, wait_done, &wait)) == SLIPRING_WINDOW_FULL) {
+		lane->pins++; /* it must not go while it is waited for */
 		handle_round(handle, UINT64_MAX);
+		lane->pins--;
+	}
 	if (status != SLIPRING_OK) {
 		*result = (struct slipring_result){ .status = status };
 		return status;
@@ -36,10 +46,10 @@ run_on(struct slipring *handle, struct lane *lane, const struct request *request
 	while (!wait.done)
 		handle_round(handle, UINT64_MAX);
 	*result = wait.result;
-	/* Other completions may have left their error behind. */
-	handle_explain(handle, lane, result->status);
 	if (result->status == SLIPRING_OK)
 		handle->error[0] = '\0';
+	else
+		memcpy(handle->error, wait.error, sizeof handle->error);
 	return result->status;
 }
 
@@ -179,13 +189,15 @@ static enum slipring_status
 run_on_worker(struct slipring *handle, unsigned worker, const struct request *request,
     struct slipring_result *result)
 {
+	struct node *node;
 	struct lane *lane;
 
 	*result = (struct slipring_result){ .status = handle->ready };
 	if (handle->ready != SLIPRING_OK)
 		return handle->ready;
 	handle_enter(handle);
-	lane = handle_worker_lane(handle, worker);
+	node = handle_home(handle);
+	lane = handle_worker_lane(handle, node, worker % node->worker_count);
 	result->status = lane ? SLIPRING_OK : SLIPRING_UNREACHABLE;
 	return lane ? run_on(handle, lane, request, result) : result->status;
 }
@@ -209,19 +221,32 @@ slipring_ping(struct slipring *handle, unsigned worker)
 }
 
 enum slipring_status
+handle_learn(struct slipring *handle)
+{
+	struct refresh *refresh = &handle->refresh;
+	uint64_t finished = refresh->finished;
+
+	handle_enter(handle);
+	refresh_want(handle, NULL);
+	refresh->next_ns = 0;
+	/* Whom we asked may be silent, and another be asked instead. */
+	while (refresh->finished == finished || refresh->status == SLIPRING_CANCELLED)
+		handle_round(handle, UINT64_MAX);
+	if (refresh->status == SLIPRING_OK)
+		handle->error[0] = '\0';
+	return refresh->status;
+}
+
+enum slipring_status
 slipring_topology(struct slipring *handle, struct slipring_topology *topology)
 {
-	const struct request request = { .op = OP_TOPOLOGY };
-	struct slipring_result result;
-	enum slipring_status status = run_on_worker(handle, 0, &request, &result);
+	enum slipring_status status = handle->ready;
 
-	if (status != SLIPRING_OK)
-		return status;
-	if (!handle_topology(handle, view_of(result.value, (uint32_t)result.value_len), topology))
-		return handle_fail(handle, SLIPRING_BAD_REPLY, "the node's topology cannot be read");
-	handle->topology = *topology;
-	handle->epoch = topology->epoch;
-	return SLIPRING_OK;
+	if (status == SLIPRING_OK)
+		status = handle_learn(handle);
+	if (status == SLIPRING_OK)
+		*topology = handle->topology;
+	return status;
 }
 
 /* Statistics grow with the node's version; more than this is no statistics. */

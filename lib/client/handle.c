@@ -7,13 +7,19 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/bytes.h"
 #include "base/check.h"
 #include "base/now.h"
-#include "proto/topology.h"
 #include "ring/slot.h"
 
-enum { TRY_TIMEOUT_US_MIN = 100, TIMEOUT_US_MAX = 60000000, WINDOW_DEFAULT = 256 };
+enum {
+	TRY_TIMEOUT_US_MIN = 100,
+	TIMEOUT_US_MAX = 60000000,
+	WINDOW_DEFAULT = 256,
+	HEDGE_PERCENT_MAX = 50,
+	HEDGE_AFTER_DEFAULT = 100,
+	HEDGE_AFTER_MIN = 10,
+	HEDGE_AFTER_MAX = 1000,
+};
 
 uint64_t
 handle_now_ns(void)
@@ -37,21 +43,35 @@ handle_fail(struct slipring *handle, enum slipring_status status, const char *fo
 	return status;
 }
 
+/* "n1:7411", or "n2:7411 by way of n1:7411". */
+static void
+name_way(const struct lane *lane, char *text, size_t size)
+{
+	const struct path *detour = &lane->detour;
+	int len = snprintf(text, size, "%s:%u", lane->node->name, lane->direct.port);
+
+	if (lane->path == detour && len >= 0 && (size_t)len < size)
+		snprintf(text + len, size - (size_t)len, " by way of %s:%u", detour->node->name, detour->port);
+}
+
 enum slipring_status
 handle_explain(struct slipring *handle, const struct lane *lane, enum slipring_status status)
 {
-	const char *host = handle->host, *text = slipring_status_text(status);
+	const char *text = slipring_status_text(status);
+	char way[400];
 
+	name_way(lane, way, sizeof way);
 	switch (status) {
 	case SLIPRING_OK:
 		return status;
 	case SLIPRING_TIMEOUT:
-		return handle_fail(handle, status, "no answer from %s:%u within %u ms", host, lane->port,
-		    handle->options.deadline_us / 1000);
+		return handle_fail(handle, status, "no answer from %s within %u ms", way, handle->options.deadline_us / 1000);
 	case SLIPRING_UNREACHABLE:
-		return handle_fail(handle, status, "%s:%u: %s", host, lane->port, strerror(lane->network_error));
+		return handle_fail(handle, status, "%s: %s", way, strerror(lane->path->network_error));
 	default:
-		return handle_fail(handle, status, "%s", text);
+		/* Of one node there is nothing to tell apart. */
+		return handle->member_count > 1 ? handle_fail(handle, status, "%s: %s", way, text) :
+		    handle_fail(handle, status, "%s", text);
 	}
 }
 
@@ -59,7 +79,8 @@ void
 slipring_options_init(struct slipring_options *options)
 {
 	*options = (struct slipring_options){ .size = sizeof *options, .port = SLIPRING_PORT,
-		.try_timeout_us = 200000, .deadline_us = 2000000, .window = WINDOW_DEFAULT };
+		.try_timeout_us = 200000, .deadline_us = 2000000, .window = WINDOW_DEFAULT,
+		.hedge_after_percent = HEDGE_AFTER_DEFAULT };
 }
 
 static enum slipring_status
@@ -77,6 +98,12 @@ check_options(struct slipring *handle)
 		    o->deadline_us, o->try_timeout_us);
 	if (o->window < 1 || o->window > SLIPRING_WINDOW_MAX)
 		return handle_fail(handle, SLIPRING_BAD_ARGUMENT, "window %u is not 1 to %d", o->window, SLIPRING_WINDOW_MAX);
+	if (o->hedge_percent > HEDGE_PERCENT_MAX)
+		return handle_fail(handle, SLIPRING_BAD_ARGUMENT, "hedge_percent %u is not 0 to %d", o->hedge_percent,
+		    HEDGE_PERCENT_MAX);
+	if (o->hedge_after_percent < HEDGE_AFTER_MIN || o->hedge_after_percent > HEDGE_AFTER_MAX)
+		return handle_fail(handle, SLIPRING_BAD_ARGUMENT, "hedge_after_percent %u is not %d to %d",
+		    o->hedge_after_percent, HEDGE_AFTER_MIN, HEDGE_AFTER_MAX);
 	return SLIPRING_OK;
 }
 
@@ -98,7 +125,7 @@ take_options(struct slipring *handle, const struct slipring_options *options)
 }
 
 struct slipring *
-slipring_open(const char *host, const struct slipring_options *options)
+slipring_open(const char *hosts, const struct slipring_options *options)
 {
 	struct slipring *handle = calloc(1, sizeof *handle);
 
@@ -110,16 +137,16 @@ slipring_open(const char *host, const struct slipring_options *options)
 	}
 	take_options(handle, options);
 	socket_init(handle);
-	handle->lane_count = 1;
 	handle->topology.worker_count = 1;
 	handle->topology.ports[0] = handle->options.port;
 	handle->ready = check_options(handle);
-	if (handle->ready == SLIPRING_OK && (!host || strlen(host) >= sizeof handle->host || !host[0]))
-		handle->ready = handle_fail(handle, SLIPRING_BAD_ARGUMENT, "no host, or a name that is too long");
-	if (handle->ready != SLIPRING_OK)
+	if (handle->ready != SLIPRING_OK || !seed_nodes(handle, hosts))
 		return handle;
-	memcpy(handle->host, host, strlen(host) + 1);
-	if (socket_resolve(handle) && !handle_worker_lane(handle, 0))
+	handle->home = handle->nodes[0];
+	handle->topology.ports[0] = handle->home->first_port;
+	handle->held = true;
+	refresh_want(handle, NULL);
+	if (!handle_worker_lane(handle, handle->home, 0))
 		handle->ready = SLIPRING_UNREACHABLE;
 	return handle;
 }
@@ -137,9 +164,20 @@ slipring_close(struct slipring *handle)
 		return;
 	CHECK(!handle->inside);
 	handle->ready = SLIPRING_CANCELLED; /* completions that submit again get this */
-	for (uint32_t i = 0; i < SLIPRING_WORKERS_MAX; i++)
-		lane_close(&handle->lanes[i]);
+	refresh_close(handle);
+	for (uint32_t i = 0; i < handle->lane_count; i++)
+		lane_destroy(handle->lanes[i]);
 	large_close(handle);
+	for (uint32_t i = 0; i < handle->node_count; i++) {
+		handle->nodes[i]->lane_count = 0;
+		node_destroy(handle->nodes[i]);
+	}
+	free(handle->nodes);
+	free(handle->owners);
+	free(handle->lanes);
+	free(handle->active);
+	free(handle->polls);
+	free(handle->polled);
 	free(handle);
 }
 
@@ -152,88 +190,14 @@ slipring_error(const struct slipring *handle)
 void
 slipring_counters(const struct slipring *handle, struct slipring_counters *counters)
 {
+	const struct lane *first = handle->home ? handle->home->lanes[0] : NULL;
+
 	*counters = handle->counters;
-	counters->rtt_us = (uint32_t)(handle->lanes[0].srtt_ns / NS_PER_US);
+	counters->rtt_us = first ? (uint32_t)(first->direct.srtt_ns / NS_PER_US) : 0;
 }
 
 unsigned
 slipring_slot(const void *key, size_t key_len)
 {
 	return slot_of_key(view_of(key, (uint32_t)key_len));
-}
-
-struct lane *
-handle_worker_lane(struct slipring *handle, uint32_t worker)
-{
-	struct lane *lane = &handle->lanes[worker];
-
-	if (!lane->slots && !lane_open(lane, handle, handle->topology.ports[worker]))
-		return NULL;
-	if (handle->lane_count <= worker)
-		handle->lane_count = worker + 1;
-	return lane;
-}
-
-/* Any worker takes any operation: with no socket to the owner, the first one does. */
-struct lane *
-handle_lane(struct slipring *handle, uint32_t slot)
-{
-	struct lane *lane = handle_worker_lane(handle, slot % handle->topology.worker_count);
-
-	return lane ? lane : handle_worker_lane(handle, 0);
-}
-
-/* The entry of the node that was asked. */
-static bool
-own_node(const struct slipring *handle, const struct topology *topology, struct topology_node *node)
-{
-	uint8_t ip[16];
-
-	endpoint_map_ipv4(ip, &handle->address.sin_addr);
-	for (uint32_t i = 0; i < topology->node_count; i++) {
-		topology_node(topology, i, node);
-		if (topology->rule == TOPOLOGY_ONE_NODE || memcmp(node->ip, ip, sizeof ip) == 0)
-			return node->worker_count >= 1 && node->worker_count <= SLIPRING_WORKERS_MAX;
-	}
-	return false;
-}
-
-bool
-handle_topology(const struct slipring *handle, struct view value, struct slipring_topology *topology)
-{
-	struct topology parsed;
-	struct topology_node node;
-
-	if (!topology_parse(value, &parsed) || !own_node(handle, &parsed, &node))
-		return false;
-	*topology = (struct slipring_topology){ .epoch = parsed.epoch, .slot_count = parsed.slot_count,
-		.worker_count = node.worker_count };
-	for (uint32_t i = 0; i < node.worker_count; i++)
-		topology->ports[i] = (uint16_t)(node.first_port + i);
-	return true;
-}
-
-/* Lanes that are open stay as they are: a node's ports do not move while it runs. */
-static void
-learn_topology(struct slipring *handle, const struct completion *completion)
-{
-	struct slipring_topology topology;
-
-	handle->topology_asked = completion->status != SLIPRING_TIMEOUT && completion->status != SLIPRING_UNREACHABLE;
-	if (completion->status != SLIPRING_OK || !handle_topology(handle, completion->result.value, &topology))
-		return;
-	handle->topology = topology;
-	handle->epoch = topology.epoch;
-}
-
-void
-handle_ask_topology(struct slipring *handle, uint64_t now_ns)
-{
-	const struct request request = { .op = OP_TOPOLOGY };
-	const struct lane_order order = { .run = learn_topology };
-	struct lane *lane = &handle->lanes[0];
-
-	if (handle->topology_asked || lane_room(lane) == 0)
-		return;
-	handle->topology_asked = lane_queue(lane, &request, &order, now_ns);
 }

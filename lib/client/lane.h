@@ -1,6 +1,6 @@
 /*
- * lane.h - one worker of the node, as the client sees it: a socket, a cookie,
- *   and the operations in flight.
+ * lane.h - one worker of a node, as the client sees it: a way there, and the
+ *   operations in flight.
  *
  * Purpose: queue operations, pack them into frames, repeat what is overdue,
  *   match answers, and settle each operation exactly once.
@@ -9,12 +9,16 @@
  *   its slot by number alone, whatever was lost, repeated or reordered. A
  *   repeated write keeps its number; the node executes a number at most once.
  *   The oldest unsettled number is the floor told to the node in `window`.
- * Threads: the handle's. Memory: all taken by lane_open; slots x 1.6 KiB.
+ *   When the node is down, the same numbers go by way of another one (`detour`), which
+ *   passes them on: at-most-once is the owner's business, whoever brings the frame.
+ * Threads: the handle's. Memory: taken by lane_create and as operations are queued,
+ *   up to the window x 1.6 KiB.
  * Invariants: 1. floor <= unsent <= next, and next - floor <= size.
  *   2. A slot in [floor, next) is settled exactly when its sequence differs from
  *   its place. 3. in_flight counts the slots in [floor, unsent) not settled.
  *   4. Operations are sent only with a cookie (a probe fetches the first), and a
- *   write is never sent to a second boot of the node when the first may have run it.
+ *   write is never sent to a second boot of its owner when the first may have run it:
+ *   straight, the cookie says so; by way of another node, the header's `boot`.
  */
 #ifndef CLIENT_LANE_H
 #define CLIENT_LANE_H
@@ -23,18 +27,18 @@
 #include <stdint.h>
 
 #include "base/limits.h"
+#include "client/path.h"
 #include "client/slipring.h"
 #include "proto/native.h"
 
 enum {
 	/* One operation's bytes: what a frame holds beside its header. */
 	WIRE_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN,
-	/* Shortest wait before a repeat: below it, a busy machine looks like loss. */
-	RTO_US_MIN = 5000,
-	RTO_US_MAX = 1000000,
 	/* Operations in flight at first and at least; answers raise it, timeouts halve it. */
 	CONGESTION_FIRST = 64,
 	CONGESTION_MIN = 8,
+	/* Slots of a new lane; more when they are needed. */
+	LANE_SLOTS_FIRST = 16,
 };
 
 /* How one operation ended; result is zero unless the node answered it. */
@@ -43,6 +47,8 @@ struct completion {
 	struct native_result result; /* its value borrows from the receive buffer */
 	struct view key;             /* as sent; dies at the next submit */
 	struct lane *lane;
+	const struct node *by;       /* that answered; NULL nobody */
+	uint32_t epoch;              /* of the answer */
 	void *context;
 	slipring_done done;          /* the application's, for run to call */
 	uint32_t tag;                /* run's own */
@@ -65,32 +71,41 @@ struct slot {
 	uint8_t key_at;       /* where in wire the key starts */
 	uint8_t op;           /* enum op */
 	uint8_t tries;        /* times sent */
-	uint16_t boot;        /* of the node when it was sent; 0 not sent */
+	uint16_t boot;        /* of the owner when it was sent; 0 not sent, or not known */
+	uint8_t said;         /* enum op_status that asks for the operation again: BUSY and the like; 0 none */
 	bool clean;           /* every send but the last came back unexecuted */
 	bool refused;         /* so did the last */
-	bool busy;            /* because the node was busy */
+	bool told;            /* boot was told by an owner that refused it */
+	bool turned;          /* due because its path changed, not because nobody answered */
+	bool hedged;          /* a read that was asked of a second node as well */
 };
 
 struct lane {
 	struct slipring *handle;
-	int fd;               /* connected; -1 not open */
-	int network_error;    /* last errno of the socket, 0 none since the last answer */
-	uint16_t port;
-	uint16_t boot;        /* of the cookie */
-	uint64_t cookie;      /* 0 none: only a probe may be sent */
-	uint64_t probe_ns;    /* when to probe (again) */
-	uint32_t probes;      /* since the last cookie */
+	struct node *node;    /* whose worker it leads to */
+	uint32_t worker;
+	struct path direct, detour; /* the second is closed unless in use */
+	struct path *path;    /* the one in use */
 	uint64_t client;
 	uint64_t floor, unsent, next;
 	uint64_t retry_ns;    /* no sent slot is due before */
+	uint64_t early_ns;    /* a deadline before that of the oldest; UINT64_MAX none */
+	uint64_t hedge_ns;    /* when a read may be due for a hedge; UINT64_MAX never */
 	uint64_t backed_off_ns; /* congestion was last halved */
-	uint32_t size, mask;
+	uint64_t quantile_ns; /* 95 % of reads were answered sooner; 0 not known; with hedging only */
+	uint64_t used;        /* handle's ticks when last queued to */
+	uint32_t most;        /* slots that it may have: a power of two not below the window */
+	uint32_t size, mask;  /* slots that it has */
 	uint32_t in_flight;
 	uint32_t congestion;  /* operations allowed in flight */
 	uint32_t threshold;   /* slow start ends */
 	uint32_t grown;       /* answers counted towards the next step past threshold */
 	uint32_t queued_bytes;
-	uint64_t srtt_ns, rttvar_ns;
+	uint32_t pins;        /* uploads under way */
+	uint16_t boot;        /* of the owner, as its own answers last had it; 0 unknown */
+	bool active;          /* in the handle's list of lanes to look at */
+	bool restless;        /* its path was found dead: another is to be had at once */
+	bool own;             /* the refresh's: not the application's */
 	struct slot *slots;
 	uint8_t (*wires)[WIRE_MAX];
 };
@@ -103,16 +118,13 @@ struct lane_order {
 	uint32_t tag;
 };
 
-/* Opens the socket to the handle's host; false with the handle's error set. */
-bool lane_open(struct lane *lane, struct slipring *handle, uint16_t port);
+/* NULL with the handle's error set. */
+struct lane *lane_create(struct slipring *handle, struct node *node, uint32_t worker, uint32_t window);
 /* Settles everything as CANCELLED, then closes and frees. */
-void lane_close(struct lane *lane);
+void lane_destroy(struct lane *lane);
 
-static inline uint32_t
-lane_room(const struct lane *lane)
-{
-	return lane->size - (uint32_t)(lane->next - lane->floor);
-}
+/* Whether one more operation finds a slot; makes room if need be. */
+bool lane_ready(struct lane *lane);
 
 static inline bool
 lane_busy(const struct lane *lane)
@@ -120,7 +132,7 @@ lane_busy(const struct lane *lane)
 	return lane->next > lane->floor;
 }
 
-/* Queues one operation; lane_room must not be 0. False: it does not fit a frame. */
+/* Queues one operation; lane_ready said yes. False: it does not fit a frame. */
 bool lane_queue(struct lane *lane, const struct request *request, const struct lane_order *order,
     uint64_t now_ns);
 /* Bytes of value one operation may carry up with this key. */
@@ -132,8 +144,14 @@ void lane_push(struct lane *lane, uint64_t now_ns);
 void lane_send(struct lane *lane, uint64_t now_ns);
 /* Earliest time lane_send has something to do for what is queued or in flight; UINT64_MAX: nothing. */
 uint64_t lane_deadline(const struct lane *lane);
-/* One datagram of the lane's socket. */
-void lane_receive(struct lane *lane, const uint8_t *payload, uint32_t len, uint64_t now_ns);
+/* One datagram of one of the lane's sockets. */
+void lane_receive(struct path *path, const uint8_t *payload, uint32_t len, uint64_t now_ns);
+/* The lane's path proved dead by the network itself: repeat at once, which finds another. */
+void lane_turn(struct lane *lane, uint64_t now_ns);
+/* Moves what another lane leads to its owner by now, as far as it certainly was not executed. */
+void lane_reroute(struct lane *lane);
+/* The way through another node, if there is one, ends. */
+void lane_detour_close(struct lane *lane);
 void lane_check(const struct lane *lane);
 
 #endif

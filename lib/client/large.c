@@ -19,14 +19,13 @@ line_up(struct large *large, struct transfer *transfer)
 }
 
 static struct transfer *
-transfer_create(struct slipring *handle, struct lane *lane, slipring_done done, void *context, struct view key)
+transfer_create(struct slipring *handle, slipring_done done, void *context, struct view key)
 {
 	struct transfer *transfer = calloc(1, sizeof *transfer);
 
 	if (!transfer)
 		return NULL;
 	transfer->handle = handle;
-	transfer->lane = lane;
 	transfer->done = done;
 	transfer->context = context;
 	memcpy(transfer->key, key.data, key.len);
@@ -52,7 +51,7 @@ large_pull(struct slipring *handle, const struct completion *completion)
 	struct slipring_result failed = { .status = SLIPRING_NO_MEMORY };
 
 	if (completion->result.total_len <= VALUE_LEN_MAX)
-		transfer = transfer_create(handle, completion->lane, completion->done, completion->context, completion->key);
+		transfer = transfer_create(handle, completion->done, completion->context, completion->key);
 	else
 		failed.status = SLIPRING_BAD_REPLY;
 	if (!transfer) {
@@ -67,10 +66,9 @@ large_pull(struct slipring *handle, const struct completion *completion)
 }
 
 bool
-large_push(struct slipring *handle, struct lane *lane, const struct request *request, slipring_done done,
-    void *context)
+large_push(struct slipring *handle, const struct request *request, slipring_done done, void *context)
 {
-	struct transfer *transfer = transfer_create(handle, lane, done, context, request->key);
+	struct transfer *transfer = transfer_create(handle, done, context, request->key);
 	struct view key;
 
 	if (!transfer)
@@ -105,13 +103,40 @@ answered(struct transfer *transfer, const struct completion *completion)
 	return completion->status == SLIPRING_OK;
 }
 
+/* An upload's lane is its own from BEGIN to the end, or to the next try. */
+static void
+let_go(struct transfer *transfer)
+{
+	if (transfer->lane)
+		transfer->lane->pins--;
+	transfer->lane = NULL;
+}
+
+/* The lane that the next operation takes; NULL: there is none, or it has no room. */
+static struct lane *
+lane_of(struct transfer *transfer)
+{
+	struct lane *lane = transfer->lane;
+
+	if (!lane) {
+		lane = handle_lane(transfer->handle, transfer->request.slot);
+		if (!lane)
+			fail(transfer, SLIPRING_UNREACHABLE);
+		if (lane && transfer->upload) {
+			transfer->lane = lane;
+			lane->pins++;
+		}
+	}
+	return lane && handle_room(lane) > 0 ? lane : NULL;
+}
+
 /* Queues one of the transfer's operations. */
 static bool
-queue(struct transfer *transfer, const struct request *request, lane_run run, uint32_t tag)
+queue(struct transfer *transfer, struct lane *lane, const struct request *request, lane_run run, uint32_t tag)
 {
 	const struct lane_order order = { .run = run, .context = transfer, .tag = tag };
 
-	if (!lane_queue(transfer->lane, request, &order, handle_now_ns())) {
+	if (!lane_queue(lane, request, &order, handle_now_ns())) {
 		fail(transfer, SLIPRING_BAD_REQUEST);
 		return false;
 	}
@@ -142,7 +167,7 @@ begin_moving(struct transfer *transfer)
 static void on_range(struct slipring *handle, const struct completion *completion);
 
 static bool
-ask_range(struct transfer *transfer, uint32_t offset, uint32_t len)
+ask_range(struct transfer *transfer, struct lane *lane, uint32_t offset, uint32_t len)
 {
 	struct request request = transfer->request;
 
@@ -151,7 +176,7 @@ ask_range(struct transfer *transfer, uint32_t offset, uint32_t len)
 	request.version = transfer->version;
 	request.offset = offset;
 	request.length = len;
-	return queue(transfer, &request, on_range, offset);
+	return queue(transfer, lane, &request, on_range, offset);
 }
 
 /* How much the range at this offset was to bring: ranges stand chunk_len apart behind the first part. */
@@ -162,6 +187,18 @@ range_len(const struct transfer *transfer, uint32_t offset)
 	uint32_t len = transfer->chunk_len - into;
 
 	return len < transfer->total_len - offset ? len : transfer->total_len - offset;
+}
+
+/* A range that was cut short. Without a lane for the rest, it is all read again. */
+static void
+ask_rest(struct transfer *transfer, uint32_t offset, uint32_t len)
+{
+	struct lane *lane = lane_of(transfer);
+
+	if (lane)
+		ask_range(transfer, lane, offset, len);
+	else
+		fail(transfer, SLIPRING_CHANGED);
 }
 
 static void
@@ -180,7 +217,7 @@ on_range(struct slipring *handle, const struct completion *completion)
 	}
 	memcpy(transfer->buffer + offset, value->data, value->len);
 	if (value->len < len && transfer->failed == SLIPRING_OK)
-		ask_range(transfer, offset + value->len, len - value->len);
+		ask_rest(transfer, offset + value->len, len - value->len);
 }
 
 /* A read that starts again: the first part anew. */
@@ -248,61 +285,63 @@ upload_request(const struct transfer *transfer, enum op op)
 }
 
 static void
-open_transfer(struct transfer *transfer)
+open_transfer(struct transfer *transfer, struct lane *lane)
 {
 	struct request request = transfer->request;
 
 	if (!transfer->upload) {
-		queue(transfer, &request, on_first, 0);
+		queue(transfer, lane, &request, on_first, 0);
 		return;
 	}
 	request.op = OP_UPLOAD_BEGIN;
 	request.flags = 0;
 	request.value = view_of(NULL, 0);
 	request.length = transfer->total_len;
-	queue(transfer, &request, on_begun, 0);
+	queue(transfer, lane, &request, on_begun, 0);
 }
 
 static void
-move_chunk(struct transfer *transfer)
+move_chunk(struct transfer *transfer, struct lane *lane)
 {
 	struct request request = upload_request(transfer, OP_UPLOAD_CHUNK);
-	uint32_t most = lane_value_max(transfer->lane, &request);
+	uint32_t most = lane_value_max(lane, &request);
 	uint32_t left = transfer->total_len - transfer->offset;
 
 	request.offset = transfer->offset;
 	request.value = view_of(transfer->request.value.data + transfer->offset, left < most ? left : most);
-	if (queue(transfer, &request, on_chunk, transfer->offset))
+	if (queue(transfer, lane, &request, on_chunk, transfer->offset))
 		transfer->offset += request.value.len;
 }
 
 static void
-move_range(struct transfer *transfer)
+move_range(struct transfer *transfer, struct lane *lane)
 {
 	uint32_t len = range_len(transfer, transfer->offset);
 
-	if (ask_range(transfer, transfer->offset, len))
+	if (ask_range(transfer, lane, transfer->offset, len))
 		transfer->offset += len;
 }
 
 static void
 move(struct transfer *transfer)
 {
+	struct lane *lane;
+
 	while (transfer->in_flight < LARGE_WINDOW && transfer->offset < transfer->total_len &&
-	    transfer->failed == SLIPRING_OK && handle_room(transfer->lane) > 0)
-		transfer->upload ? move_chunk(transfer) : move_range(transfer);
+	    transfer->failed == SLIPRING_OK && (lane = lane_of(transfer)))
+		transfer->upload ? move_chunk(transfer, lane) : move_range(transfer, lane);
 	if (transfer->offset == transfer->total_len && transfer->in_flight == 0 && transfer->failed == SLIPRING_OK)
 		transfer->state = transfer->upload ? TRANSFER_CLOSING : TRANSFER_WAITING;
 }
 
 static void
-commit(struct transfer *transfer)
+commit(struct transfer *transfer, struct lane *lane)
 {
 	struct request request = upload_request(transfer, OP_UPLOAD_COMMIT);
 
 	request.flags = transfer->request.flags & (REQUEST_ADD | REQUEST_REPLACE | REQUEST_CAS);
 	request.version = transfer->request.version;
-	queue(transfer, &request, on_committed, 0);
+	queue(transfer, lane, &request, on_committed, 0);
 }
 
 /* Nothing is in flight and something failed: once more from the start, or the end. Returns whether it ended. */
@@ -313,7 +352,7 @@ restart_or_end(struct transfer *transfer)
 		const struct request abort = upload_request(transfer, OP_UPLOAD_ABORT);
 		const struct lane_order order = { .run = on_aborted };
 
-		if (transfer->upload_handle != 0 && lane_room(transfer->lane) > 0)
+		if (transfer->upload_handle != 0 && transfer->lane && lane_ready(transfer->lane))
 			lane_queue(transfer->lane, &abort, &order, handle_now_ns());
 		return true;
 	}
@@ -321,7 +360,9 @@ restart_or_end(struct transfer *transfer)
 	transfer->restart = false;
 	transfer->failed = SLIPRING_OK;
 	transfer->first_len = 0;
+	transfer->upload_handle = 0;
 	transfer->state = TRANSFER_OPENING;
+	let_go(transfer);
 	return false;
 }
 
@@ -333,11 +374,14 @@ step(struct transfer *transfer)
 		return transfer->in_flight == 0;
 	if (transfer->state == TRANSFER_MOVING)
 		move(transfer);
-	if (transfer->in_flight == 0 && handle_room(transfer->lane) > 0 && transfer->failed == SLIPRING_OK) {
-		if (transfer->state == TRANSFER_OPENING)
-			open_transfer(transfer);
-		else if (transfer->state == TRANSFER_CLOSING)
-			commit(transfer);
+	if (transfer->in_flight == 0 && transfer->failed == SLIPRING_OK &&
+	    (transfer->state == TRANSFER_OPENING || transfer->state == TRANSFER_CLOSING)) {
+		struct lane *lane = lane_of(transfer);
+
+		if (lane && transfer->state == TRANSFER_OPENING)
+			open_transfer(transfer, lane);
+		else if (lane)
+			commit(transfer, lane);
 	}
 	return transfer->state == TRANSFER_WAITING;
 }
@@ -347,6 +391,8 @@ static void
 end(struct slipring *handle, struct transfer *transfer, enum slipring_status status)
 {
 	struct slipring_result result = { .status = status };
+	struct lane *lane = status == SLIPRING_CANCELLED || transfer->lane ? transfer->lane :
+	    handle_lane(handle, transfer->request.slot);
 
 	transfer->next = handle->large.retired;
 	handle->large.retired = transfer;
@@ -357,8 +403,10 @@ end(struct slipring *handle, struct transfer *transfer, enum slipring_status sta
 		result.value_len = transfer->upload ? 0 : transfer->total_len;
 		result.total_len = transfer->upload ? 0 : transfer->total_len;
 	}
-	if (status != SLIPRING_CANCELLED)
-		handle_explain(handle, transfer->lane, status);
+	if (status != SLIPRING_CANCELLED && lane)
+		handle_explain(handle, lane, status);
+	if (status != SLIPRING_CANCELLED) /* else the lanes are gone already */
+		let_go(transfer);
 	handle_finish(handle, transfer->done, transfer->context, &result);
 }
 

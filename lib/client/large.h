@@ -5,8 +5,10 @@
  *   start again (at most LARGE_RESTARTS times) when the value changed
  *   meanwhile. Writes go BEGIN, a window of chunks, COMMIT; COMMIT alone
  *   changes the store, at most once.
- * How: each range and chunk is an operation of its own on the lane, repeated
- *   like any other; a transfer only keeps count.
+ * How: each range and chunk is an operation of its own, repeated like any
+ *   other; a transfer only keeps count. Ranges go to whoever owns the key by then; an
+ *   upload stays with one lane, and starts again at the key's owner when it is
+ *   unknown there: the key has another owner, or the owner another boot.
  * Threads: the handle's.
  * Memory: SLIPRING_LARGE_MAX transfers are active, each read with a buffer of its
  *   value; others wait in line and hold their first frame's worth only.
@@ -32,7 +34,7 @@ enum transfer_state { TRANSFER_WAITING, TRANSFER_OPENING, TRANSFER_MOVING, TRANS
 struct transfer {
 	struct transfer *next;
 	struct slipring *handle;
-	struct lane *lane;
+	struct lane *lane;           /* an upload's, whose client id its handle belongs to; pinned */
 	enum transfer_state state;
 	bool upload;
 	enum slipring_status failed; /* first failure; ends when nothing is in flight */
@@ -63,7 +65,7 @@ struct large {
 /* A GET or GAT was answered in part: pull the rest, then call the application. */
 void large_pull(struct slipring *handle, const struct completion *completion);
 /* A SET too large for a frame. False: no memory. */
-bool large_push(struct slipring *handle, struct lane *lane, const struct request *request,
+bool large_push(struct slipring *handle, const struct request *request,
     slipring_done done, void *context);
 /* Queues what the windows allow. */
 void large_step(struct slipring *handle, uint64_t now_ns);

@@ -109,6 +109,10 @@ struct slipring_options {
 	bool authenticate;         /* default false: sign frames with shared_key, and demand it back */
 	uint8_t shared_key[SLIPRING_SHARED_KEY_LEN];
 	uint64_t seed;             /* of retry jitter; default 0: random */
+	uint32_t hedge_percent;    /* 0..50, default 0: at most so many reads in a hundred are asked of a second
+	                              node as well, when the first is late; the first answer counts */
+	uint32_t hedge_after_percent; /* 10..1000, default 100: late is a read that takes longer than so many
+	                              percent of what 95 % of its owner's reads take */
 };
 
 void slipring_options_init(struct slipring_options *options);
@@ -213,6 +217,47 @@ struct slipring_topology {
 enum slipring_status slipring_topology(struct slipring *handle, struct slipring_topology *topology);
 /* Slot 0..16383 of a key, CRC-16 of the key or of its {tag}, as Redis Cluster has it. Any thread. */
 unsigned slipring_slot(const void *key, size_t key_len);
+
+/*
+ * A cluster, as a handle knows it. It learns the topology on its first operation and
+ * again when a reply shows a newer epoch, an owner is silent, or an answer says STALE_EPOCH.
+ */
+struct slipring_cluster {
+	uint32_t epoch;        /* of the topology in force; 0: none yet */
+	uint32_t member_count; /* 0: a single node */
+	uint32_t owner_count;  /* owners of each slot; 0 with a single node */
+	uint32_t lanes;        /* workers talked to */
+	uint64_t topologies;   /* that took effect */
+	uint64_t failovers;    /* times that a node was found silent */
+	uint64_t hedges;       /* reads asked of a second node as well */
+	uint64_t hedge_wins;   /* of those, answered by the second first */
+	uint64_t reserved[4];
+};
+void slipring_cluster(const struct slipring *handle, struct slipring_cluster *cluster);
+
+/* A node that a handle knows. */
+struct slipring_node {
+	char host[64];         /* as given to slipring_open, or its address */
+	uint64_t id;           /* doc/RING.md computes it of the node's name; 0: no topology named it */
+	uint32_t slots;        /* of which it is the first owner */
+	uint32_t rtt_us;       /* smoothed round trip time, 0 when unknown */
+	uint32_t failures;     /* times in a row that it was found silent; 0: up, as far as known */
+	uint32_t in_flight;    /* operations sent to it and not answered */
+	uint16_t port;         /* UDP port of worker 0 */
+	uint16_t index;        /* in versions */
+	uint8_t worker_count;
+	uint8_t state;         /* 1 alive, 2 suspected, 3 dead, 4 joining, 5 leaving, 6 left; 0: not told */
+	uint8_t pad[2];
+	uint64_t reserved[2];
+};
+/* Fills up to `size` entries; returns how many nodes are known, which may be more. Sends nothing. */
+size_t slipring_nodes(const struct slipring *handle, struct slipring_node *nodes, size_t size);
+/*
+ * The owner of a key to whom the handle sends: rank 0 the first, 1 the next one. Asks for the
+ * topology if there is none yet. NOT_FOUND: the key has no owner of that rank.
+ */
+enum slipring_status slipring_owner(struct slipring *handle, const void *key, size_t key_len, unsigned rank,
+    struct slipring_node *node);
 
 /* Operations for slipring_submit. */
 enum slipring_op {

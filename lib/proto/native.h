@@ -66,6 +66,8 @@ enum {
 	NATIVE_RESPONSE_OP_LEN = 16,
 	/* Slot of a request whose sender cannot compute it. */
 	NATIVE_SLOT_NONE = 0xffff,
+	/* A boot that no node has: whoever names it only asks for the owner's. */
+	NATIVE_BOOT_NOBODY = 0xffff,
 	/* Most value bytes of a GET in one response frame, and of an UPLOAD_CHUNK in one
 	 * request frame; NATIVE_TAG_LEN less when the frame is tagged. */
 	NATIVE_GET_VALUE_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN - NATIVE_RESPONSE_OP_LEN - 8,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "proto/native.h"
 #include "seal/digest.h"
 #include "serve/state.h"
 
@@ -12,7 +13,7 @@ check_config(const struct serve_config *config)
 	CHECK(config->worker_count >= 1 && config->worker_count <= WORKER_MAX);
 	CHECK(config->worker < config->worker_count);
 	CHECK(store_shard_count(config->store) == config->worker_count);
-	CHECK(config->boot != 0);
+	CHECK(config->boot != 0 && config->boot != NATIVE_BOOT_NOBODY);
 	CHECK(config->memcached_allow_count <= SERVE_PREFIXES_MAX);
 	for (uint32_t i = 0; i < config->memcached_allow_count; i++)
 		CHECK(config->memcached_allow[i].bits <= 128);

@@ -10,6 +10,7 @@
 
 #include <libgen.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,77 @@ loopback_kill(struct loopback *node, int how)
 	/* Asked to end, it ends well: a sanitizer's complaint fails the test. */
 	CHECK(how == SIGKILL || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
 	node->pid = 0;
+}
+
+/* Several nodes in one process, and the pipe by which they are told what to do. */
+enum { LOOPBACK_NODES_MAX = 16 };
+
+struct loopback_cluster {
+	pid_t pid;
+	uint32_t count;
+	uint16_t ports[LOOPBACK_NODES_MAX];
+	FILE *orders, *answers;
+};
+
+static inline struct loopback_cluster
+loopback_cluster_start(uint32_t count, const char *options)
+{
+	char path[PATH_MAX], command[PATH_MAX + 256];
+	struct loopback_cluster cluster = { .count = count };
+	int in[2], out[2];
+	unsigned port;
+
+	loopback_path(path, "tests/tools/loopback_node");
+	snprintf(command, sizeof command, "exec %s --nodes %u %s", path, count, options);
+	CHECK(pipe(in) == 0 && pipe(out) == 0);
+	cluster.pid = fork();
+	CHECK(cluster.pid >= 0);
+	if (cluster.pid == 0) {
+		dup2(in[0], STDIN_FILENO);
+		dup2(out[1], STDOUT_FILENO);
+		close(in[1]);
+		close(out[0]);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	cluster.orders = fdopen(in[1], "w");
+	cluster.answers = fdopen(out[0], "r");
+	CHECK(cluster.orders && cluster.answers && fscanf(cluster.answers, "ready") == 0);
+	for (uint32_t i = 0; i < count; i++) {
+		CHECK(fscanf(cluster.answers, "%u", &port) == 1);
+		cluster.ports[i] = (uint16_t)port;
+	}
+	CHECK(fgetc(cluster.answers) == '\n');
+	return cluster;
+}
+
+/* One order as loopback_node.c has them; done when it returns. */
+static inline void
+loopback_order(struct loopback_cluster *cluster, const char *format, ...)
+{
+	char answer[8];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vfprintf(cluster->orders, format, arguments);
+	va_end(arguments);
+	fputc('\n', cluster->orders);
+	fflush(cluster->orders);
+	CHECK(fgets(answer, sizeof answer, cluster->answers) && strcmp(answer, "ok\n") == 0);
+}
+
+static inline void
+loopback_cluster_stop(struct loopback_cluster *cluster)
+{
+	int status;
+
+	kill(cluster->pid, SIGTERM);
+	waitpid(cluster->pid, &status, 0);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	fclose(cluster->orders);
+	fclose(cluster->answers);
 }
 
 static inline struct slipring *
