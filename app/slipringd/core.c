@@ -53,6 +53,9 @@ core_outcome(struct core *core)
 		case CLUSTER_TOPOLOGY:
 			core->ring_dirty = true;
 			break;
+		case CLUSTER_MESSAGE:
+		case CLUSTER_LOST:
+			break; /* nobody here posts or waits for messages */
 		}
 	}
 }

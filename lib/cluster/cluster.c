@@ -38,6 +38,7 @@ cluster_config_default(struct cluster_config *config)
 	config->phi_threshold = 8;
 	config->dead_delay_ns = 10 * NS_PER_SEC;
 	config->tombstone_ns = 24 * 3600 * NS_PER_SEC;
+	config->link_bytes = LINK_BYTES_DEFAULT;
 }
 
 static void
@@ -99,7 +100,9 @@ cluster_init(struct cluster *c, const struct cluster_config *config, struct now 
 	memcpy(envelope.name, config->name, sizeof envelope.name);
 	if (!envelope_init(&c->envelope, &envelope, config->boot))
 		return false;
-	if (!members_init(&c->members, config->members_max)) {
+	if (!members_init(&c->members, config->members_max) ||
+	    !link_init(&c->link, config->members_max, config->link_bytes)) {
+		members_deinit(&c->members);
 		envelope_deinit(&c->envelope);
 		return false;
 	}
@@ -124,6 +127,7 @@ cluster_deinit(struct cluster *c)
 {
 	envelope_deinit(&c->envelope);
 	members_deinit(&c->members);
+	link_deinit(&c->link);
 	explicit_bzero(c, sizeof *c);
 }
 
@@ -265,6 +269,9 @@ section_known(struct arrival *arrival, const struct peer_section *section)
 	case PEER_TABLE_WANT:
 		table_send(arrival, section->body);
 		break;
+	case PEER_LINK:
+		link_section(arrival, section->body);
+		break;
 	default:
 		arrival->c->counters.unknown_sections++;
 	}
@@ -326,7 +333,31 @@ sender_strange(struct arrival *arrival)
 		c->counters.unknown++;
 }
 
-static void
+/*
+ * A packet of messages alone, from a member that says nothing new of itself: it is read without what answers
+ * and timers cost. False: it is not one.
+ */
+static bool
+data_read(struct arrival *arrival, const struct reader *in)
+{
+	struct cluster *c = arrival->c;
+	struct member *member = arrival->member;
+	struct reader rest = *in;
+	struct peer_section section;
+
+	if (!arrival->for_us || !member || member->record.state >= PEER_SUSPECTED ||
+	    arrival->header.incarnation != member->record.incarnation || arrival->header.state != member->record.state ||
+	    arrival->header.epoch != cluster_topology(c)->epoch || arrival->header.epoch_digest != c->authority.committed.digest ||
+	    !peer_section_next(&rest, &section) || section.type != PEER_LINK || reader_left(&rest) > 0)
+		return false;
+	member->heard_ns = c->now_ns;
+	member->table_digest = arrival->header.table_digest;
+	link_section(arrival, section.body);
+	return true;
+}
+
+/* True: timers have nothing to do with it. */
+static bool
 packet_read(struct arrival *arrival, struct reader *in)
 {
 	struct cluster *c = arrival->c;
@@ -337,9 +368,11 @@ packet_read(struct arrival *arrival, struct reader *in)
 	arrival->member = members_find(&c->members, arrival->header.sender);
 	if (arrival->member && (arrival->member->record.boot != arrival->boot || arrival->member == c->self))
 		arrival->member = NULL;
+	if (data_read(arrival, in))
+		return true;
 	draft_open(&arrival->answer, c, &arrival->from, arrival->boot, arrival->member);
 	if (!arrival->answer.packet)
-		return;
+		return false;
 	if (arrival->for_us && arrival->header.sender == c->self->id)
 		join_duplicate(arrival);
 	else if (arrival->for_us && arrival->member)
@@ -355,9 +388,10 @@ packet_read(struct arrival *arrival, struct reader *in)
 		join_send(c, &arrival->from, arrival->boot);
 	arrival->answer.out.failed = false;
 	draft_send(&arrival->answer);
+	return false;
 }
 
-static void
+static bool
 packet_in(struct cluster *c, const struct cluster_event *event)
 {
 	struct arrival arrival = { .c = c, .from = event->from };
@@ -371,13 +405,13 @@ packet_in(struct cluster *c, const struct cluster_event *event)
 	verdict = envelope_open(&c->envelope, event->data, event->len, &arrival.boot, &payload, &len);
 	c->counters.refused[verdict] += verdict != ENVELOPE_OK;
 	if (verdict != ENVELOPE_OK || arrival.boot == c->config.boot)
-		return;
+		return false;
 	c->actions->genuine = true;
 	in = reader_of(payload, len);
 	if (peer_header_parse(&in, &arrival.header))
-		packet_read(&arrival, &in);
-	else
-		c->counters.malformed++;
+		return packet_read(&arrival, &in);
+	c->counters.malformed++;
+	return false;
 }
 
 /* --- time and commands --------------------------------------------------------------- */
@@ -484,6 +518,7 @@ void
 cluster_step(struct cluster *c, struct now now, const struct cluster_event *event, struct cluster_actions *actions)
 {
 	uint64_t now_ns = MUTATED(&c->config, WALL_CLOCK) ? now.wall_ms * NS_PER_MS : now.mono_ns;
+	bool quiet = event->kind == CLUSTER_TICK;
 
 	actions->count = actions->packet_count = 0;
 	actions->genuine = false;
@@ -493,20 +528,25 @@ cluster_step(struct cluster *c, struct now now, const struct cluster_event *even
 		CHECK(now_ns >= c->now_ns);
 	c->actions = actions;
 	c->now_ns = now_ns;
-	if (now_ns > c->deadline_ns + c->config.pause_ns)
+	link_begin(c);
+	if (now_ns > c->deadline_ns + c->config.pause_ns) {
 		probe_pause(c, now_ns - c->deadline_ns);
+		link_pause(c);
+	}
 	if (event->kind == CLUSTER_PACKET)
-		packet_in(c, event);
+		quiet = packet_in(c, event);
 	else if (event->kind != CLUSTER_TICK)
 		command(c, event);
-	timers(c);
+	if (!quiet || now_ns >= c->deadline_ns)
+		timers(c);
+	link_end(c);
 	c->actions = NULL;
 }
 
 uint64_t
 cluster_deadline(const struct cluster *c)
 {
-	return c->left ? UINT64_MAX : c->deadline_ns;
+	return c->left ? UINT64_MAX : earlier(c->deadline_ns, link_deadline(&c->link));
 }
 
 uint64_t
@@ -555,6 +595,7 @@ cluster_check(const struct cluster *c)
 	members_check(&c->members);
 	authority_check(&c->authority);
 	envelope_check(&c->envelope);
+	link_check(&c->link);
 	CHECK(members_find(&c->members, c->self->id) == c->self && c->self->record.boot == c->config.boot);
 	CHECK(c->health <= CLUSTER_HEALTH_MAX);
 }

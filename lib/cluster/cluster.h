@@ -5,9 +5,10 @@
  *   topologies come out. No clock, no socket, no thread: the caller has them. So the same
  *   code runs in a daemon and, many nodes in one process, in a simulator.
  * Parts: member (what is believed), gossip (how it spreads), probe and phi (who is silent),
- *   join (who may enter), authority (which topology is in force), envelope (what is genuine).
+ *   join (who may enter), authority (which topology is in force), envelope (what is genuine),
+ *   link (messages of the caller between members).
  * Threads: none of its own; one caller at a time.
- * Memory: cluster_init() allocates for members_max; nothing grows after.
+ * Memory: cluster_init() allocates for members_max and link_bytes; nothing grows after.
  * Time: only now.mono_ns is looked at; a wall clock may say what it likes.
  * Invariants: those of the parts; cluster_check() asserts them all. 1. this node is a member of
  *   its own table. 2. the epoch never falls.
@@ -25,6 +26,7 @@
 #include "base/prng.h"
 #include "cluster/authority.h"
 #include "cluster/envelope.h"
+#include "cluster/link.h"
 #include "cluster/member.h"
 #include "cluster/phi.h"
 #include "proto/peer.h"
@@ -36,6 +38,7 @@ enum {
 	CLUSTER_ACTIONS_MAX = 256,
 	CLUSTER_PACKETS_MAX = 64, /* a step */
 	CLUSTER_HEALTH_MAX = 8,
+	CLUSTER_MESSAGE_MAX = LINK_MESSAGE_MAX,
 };
 
 struct cluster_config {
@@ -67,6 +70,7 @@ struct cluster_config {
 	uint8_t algorithm;         /* enum aead_algorithm; AEAD_NONE: the best */
 	bool insecure;             /* clear text */
 	char name[ENVELOPE_NAME_MAX + 1]; /* of the cluster */
+	uint64_t link_bytes;       /* memory of messages on their way, and as much of those that arrive in pieces */
 	uint32_t mutation;         /* mutation.h */
 };
 
@@ -91,6 +95,8 @@ enum cluster_action_kind {
 	CLUSTER_SEND = 1, /* packet of len bytes to `to` */
 	CLUSTER_NEWS,     /* something happened to a member */
 	CLUSTER_TOPOLOGY, /* cluster_topology() is another one */
+	CLUSTER_MESSAGE,  /* from member id's life `boot`; it lies in the event's data or here, until the next step */
+	CLUSTER_LOST,     /* the message posted to member id with `tag` will not be acknowledged: it arrived once or never */
 };
 
 enum cluster_news {
@@ -112,6 +118,8 @@ struct cluster_action {
 	bool priority;         /* probes, heartbeats, gossip: before any data */
 	enum cluster_news news;
 	uint64_t id, ns;
+	uint64_t boot, tag;
+	struct view message;
 	uint32_t incarnation;
 	uint8_t state, state_before; /* enum peer_state */
 };
@@ -135,6 +143,7 @@ struct cluster_counters {
 	uint64_t records_cut;/* records that did not fit their packet */
 	uint64_t refutations, suspicions, convictions, probes, pauses, duplicates, full;
 	uint64_t changes;    /* of any member's state: the membership version */
+	struct link_counters link;
 };
 
 struct cluster {
@@ -142,6 +151,7 @@ struct cluster {
 	struct envelope envelope;
 	struct members members;
 	struct authority authority;
+	struct link link;
 	struct prng prng;
 	struct member *self;
 	uint8_t standing;      /* enum peer_state that this node claims when nobody contradicts */
@@ -196,6 +206,26 @@ void cluster_deinit(struct cluster *cluster);
 /* One event in, actions out. Packets in actions live until the next step with them. */
 void cluster_step(struct cluster *cluster, struct now now, const struct cluster_event *event,
     struct cluster_actions *actions);
+
+enum cluster_post {
+	CLUSTER_POST_OK,
+	CLUSTER_POST_BUSY,        /* so much waits already, for this member or for all; nothing was taken */
+	CLUSTER_POST_UNREACHABLE, /* unknown, Dead or Left, or this node itself */
+};
+
+/*
+ * Queues a message (head, then body; copied; at most CLUSTER_MESSAGE_MAX bytes together) for the life
+ * of member `id` that is known now. Its packets leave with the next steps, and so cluster_deadline() is now:
+ * post all there is, then step. It is handed over there at most once, in no promised order. `tag` comes back in
+ * CLUSTER_LOST, exactly once, when it is known that it will not be acknowledged: the member died, left, restarted
+ * or forgot, or LINK_PATIENCE_NS passed. Nothing comes back of one that arrived, or after CLUSTER_LEFT.
+ * Not during a step.
+ */
+enum cluster_post cluster_post(struct cluster *cluster, struct now now, uint64_t id, struct view head, struct view body,
+    uint64_t tag);
+
+/* False: nothing was ever sent to it or came from it. */
+bool cluster_link_view(const struct cluster *cluster, uint64_t id, struct link_view *view);
 
 /* When to step next though nothing happens: mono_ns. */
 uint64_t cluster_deadline(const struct cluster *cluster);

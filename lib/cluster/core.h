@@ -61,6 +61,22 @@ void gossip_urgent_tick(struct cluster *c);
 /* Tells a member what it is accused of. */
 void gossip_tell(struct cluster *c, struct member *member);
 
+/* Seals and sends what is written, as it is. */
+void draft_seal(struct draft *draft, enum envelope_class class);
+
+/* link.c. False: no memory. */
+bool link_init(struct link *link, uint16_t peers_max, uint64_t bytes);
+void link_deinit(struct link *link);
+/* A step begins: what it handed over last may go. */
+void link_begin(struct cluster *c);
+/* A PEER_LINK section of a life that is in the table, for ours. */
+void link_section(struct arrival *arrival, struct view body);
+/* A step ends: sends what may leave, tells what is lost. */
+void link_end(struct cluster *c);
+uint64_t link_deadline(const struct link *link);
+/* This process was stopped: nobody's patience ends by that. */
+void link_pause(struct cluster *c);
+
 /* probe.c */
 void probe_tick(struct cluster *c);
 void probe_section(struct arrival *arrival, const struct peer_section *section);

@@ -128,10 +128,26 @@ news_fill(struct draft *draft)
 }
 
 void
+draft_seal(struct draft *draft, enum envelope_class class)
+{
+	struct cluster *c = draft->c;
+	struct cluster_action *action = action_add(c, CLUSTER_SEND);
+
+	if (!action)
+		return;
+	action->to = draft->to;
+	action->packet = draft->packet;
+	action->priority = class == ENVELOPE_CONTROL;
+	action->len = (uint16_t)envelope_seal(&c->envelope, draft->packet, (size_t)(draft->out.at - draft->packet) -
+	    ENVELOPE_HEADER_LEN, class);
+	c->counters.packets_out++;
+	c->counters.bytes_out += action->len;
+}
+
+void
 draft_send(struct draft *draft)
 {
 	struct cluster *c = draft->c;
-	struct cluster_action *action;
 
 	if (!draft->packet)
 		return;
@@ -147,14 +163,5 @@ draft_send(struct draft *draft)
 		draft->member->told_ns = c->now_ns;
 	}
 	news_fill(draft);
-	action = action_add(c, CLUSTER_SEND);
-	if (!action)
-		return;
-	action->to = draft->to;
-	action->packet = draft->packet;
-	action->priority = true;
-	action->len = (uint16_t)envelope_seal(&c->envelope, draft->packet, (size_t)(draft->out.at - draft->packet) -
-	    ENVELOPE_HEADER_LEN, ENVELOPE_CONTROL);
-	c->counters.packets_out++;
-	c->counters.bytes_out += action->len;
+	draft_seal(draft, ENVELOPE_CONTROL);
 }

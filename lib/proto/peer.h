@@ -67,6 +67,7 @@ enum peer_section_type {
 	PEER_BALLOT = 12,    /* struct peer_ballot */
 	PEER_TABLE_WANT = 13,/* u64 epoch, u64 digest */
 	PEER_TABLE_PART = 14,/* struct peer_part, then voters */
+	PEER_LINK = 15,      /* messages of one node to another (proto/link.h); alone in a packet of the class for data */
 };
 
 enum peer_flag {
