@@ -75,7 +75,21 @@ run: ## install what is missing, build, bring one node up on a virtual NIC
 	@echo "       curl -H 'Authorization: Bearer dev-token' http://127.0.0.1:8081/v1/cache/greeting"
 	@echo "Then:  scripts/lab logs -f n1, scripts/lab status, make stop"
 
-stop: ## end what `make run` started
+NODES ?= 5
+cluster: ## a cluster of NODES (5) nodes; RF=2 owners a key, LOG_LEVEL=debug
+	@scripts/deps build
+	@$(MAKE) --no-print-directory -s all
+	@scripts/lab up --cluster --nodes $(NODES) $(if $(RF),--rf $(RF))
+	@echo
+	@echo "Try:   TOKEN=dev-token"
+	@echo "       curl -H \"Authorization: Bearer \$$TOKEN\" -X PUT --data 'world' http://localhost:8081/v1/cache/greeting"
+	@echo "       curl -H \"Authorization: Bearer \$$TOKEN\" http://localhost:808$(NODES)/v1/cache/greeting"
+	@echo "       curl -H \"Authorization: Bearer \$$TOKEN\" http://localhost:9081/cluster/status"
+	@echo "       scripts/lab exec slipring status"
+	@echo "       scripts/lab kill n3 -9; scripts/lab start n3; scripts/lab add n$$(($(NODES) + 1))"
+	@echo "Then:  scripts/lab logs -f n1, scripts/lab status, make stop; doc/TOUR.md shows more"
+
+stop: ## end what `make run` or `make cluster` started
 	@scripts/lab down
 
 # --- tests --------------------------------------------------------------------------
@@ -148,6 +162,12 @@ TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests
 system: all client bench-programs $(TEST_TOOLS) ## the lab: real nodes, real frames (root)
 	@$(PYTEST) tests/system
 
+drill: all ## what bad luck does to a cluster: kill, stop, partition, loss, attacks; NAME=kill for one
+	@scripts/drill $(or $(NAME),all)
+
+drill-slice: all
+	@scripts/drill slice
+
 pure: $(call obj,$(pure_src))
 
 roles: ## what runs on which thread, by clang's thread-safety analysis
@@ -168,9 +188,9 @@ profile: ## flame graph of a node under load: build/profile.svg
 	@$(MAKE) --no-print-directory -s FLAVOUR=profile all
 	@scripts/profile
 
-drills: all ## real PCI drivers in an emulated machine; the result is kept in tests/results
+drills: all ## real PCI drivers in an emulated machine, and every drill of a cluster; the result is kept in tests/results
 	@scripts/deps drills
-	@scripts/keep drills scripts/run-all drills-pci
+	@scripts/keep drills scripts/run-all drills-pci drill
 
 drills-pci: all
 	@scripts/drills/pci
@@ -198,6 +218,6 @@ bench-programs: all $(BENCHES)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run stop check check-rules check-roles check-unit check-fuzz test unit dpdk python python-cli differential asan \
+.PHONY: help all run cluster stop drill drill-slice check check-rules check-roles check-unit check-fuzz test unit dpdk python python-cli differential asan \
   race race-run fuzz fuzz-run fuzz-slice system pure roles cover \
   profile drills drills-pci soak soak-slice fmt clean
