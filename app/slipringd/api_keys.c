@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bytes.h"
 #include "proto/native.h"
@@ -30,11 +31,21 @@ struct listing {
 	char prefix[KEY_LEN_MAX + 1];
 	uint64_t limit, epoch;
 	struct api_part *parts;
-	uint32_t part_count, at, calls; /* at: the part asked now */
+	uint32_t part_count, at; /* at: the part asked now */
+	uint64_t until_ms;
 	struct place place;
 	json_t *keys, *absent;
 	uint16_t first_owners[SLOT_COUNT]; /* positions */
 };
+
+static uint64_t
+clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
 
 /* --- cursors --------------------------------------------------------------------------- */
 
@@ -137,7 +148,7 @@ go_on(struct listing *listing)
 static bool
 is_full(const struct listing *listing)
 {
-	return json_array_size(listing->keys) >= listing->limit || listing->calls >= API_KEYS_CALLS;
+	return json_array_size(listing->keys) >= listing->limit || clock_ms() >= listing->until_ms;
 }
 
 static void called(struct cache_job *job);
@@ -155,7 +166,6 @@ call(struct listing *listing)
 		.target = listing->parts[listing->at].target, .cursor = listing->place.position,
 		.limit = (uint32_t)(listing->limit - json_array_size(listing->keys)) };
 	listing->job = (struct cache_job){ .ops = &listing->op, .count = 1, .together = true, .done = called };
-	listing->calls++;
 	return cache_submit(listing->cache, &listing->job);
 }
 
@@ -245,6 +255,7 @@ fill(struct listing *listing, const struct api_view *view)
 	listing->parts = api_parts_take(view, &listing->part_count);
 	listing->keys = json_array();
 	listing->absent = json_array();
+	listing->until_ms = clock_ms() + API_KEYS_MS;
 	listing->epoch = view->snapshot.topology.epoch;
 	memcpy(listing->first_owners, view->snapshot.table.owners[0], sizeof listing->first_owners);
 	if (!listing->parts)

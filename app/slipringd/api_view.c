@@ -67,6 +67,13 @@ api_view_create(const struct api_config *config)
 
 /* --- taking ---------------------------------------------------------------------------- */
 
+/* n2 before n10: people read it. */
+static int
+by_name(const void *a, const void *b)
+{
+	return strverscmp(((const struct cluster_member_view *)a)->id, ((const struct cluster_member_view *)b)->id);
+}
+
 static void
 match_members(struct api_view *view)
 {
@@ -87,6 +94,7 @@ api_view_take(struct api_view *view)
 {
 	if (view->core) {
 		core_view(view->core, &view->now);
+		qsort(view->now.cluster.members, view->now.cluster.count, sizeof view->now.cluster.members[0], by_name);
 		view->placed = core_ring(view->core, &view->snapshot);
 		if (!view->placed)
 			memset(&view->snapshot.topology, 0, sizeof view->snapshot.topology);

@@ -236,11 +236,14 @@ answer_together(struct cache_job *job)
 		struct cache_op *op = &job->ops[i];
 
 		cache_asked = *op;
+		op->items = op->total_len = 0;
+		if (on_together) {
+			on_together(op);
+			continue;
+		}
 		op->status = OP_STATUS_OK;
 		op->shards = 1;
-		op->cursor = op->items = op->total_len = 0;
-		if (on_together)
-			on_together(op);
+		op->cursor = 0;
 	}
 	job->done(job);
 }
