@@ -55,8 +55,9 @@ core_outcome(struct core *core)
 			break;
 		case CLUSTER_MESSAGE:
 		case CLUSTER_LOST:
-			break; /* nobody here posts or waits for messages */
+			break;
 		}
+		calls_action(core->calls, core->now, action);
 	}
 }
 
@@ -99,6 +100,8 @@ round_of(struct core *core)
 	io_now(&core->now);
 	busy = core_net_receive(core);
 	busy |= commands(core);
+	busy |= calls_receive(core->calls, core->now);
+	calls_send(core->calls, core->now, &core->cluster);
 	busy |= due(core);
 	core_net_tick(core);
 	peer_io_flush(core->io);
@@ -116,7 +119,8 @@ earlier(uint64_t a, uint64_t b)
 static ON_CORE void
 sleep_on(struct core *core)
 {
-	uint64_t deadline = earlier(cluster_deadline(&core->cluster), neighbour_deadline(&core->neighbours));
+	uint64_t deadline = earlier(earlier(cluster_deadline(&core->cluster), neighbour_deadline(&core->neighbours)),
+	    calls_deadline(core->calls));
 	uint64_t wait_us;
 
 	io_now(&core->now);
@@ -179,10 +183,15 @@ init(struct core *core, struct error *error)
 		goto no_ring;
 	if (!cluster_init(&core->cluster, config, core->now, draw()))
 		goto no_cluster;
+	core->calls = calls_create(core->cluster.self->id, config->workers, core->slots, error);
+	if (!core->calls)
+		goto no_calls;
 	neighbour_init(&core->neighbours, &core->config.net);
 	core_view_init(core);
 	return true;
 
+no_calls:
+	cluster_deinit(&core->cluster);
 no_cluster:
 	core_ring_deinit(core);
 no_ring:
@@ -228,6 +237,12 @@ core_slots(struct core *core)
 }
 
 void
+core_connect(struct core *core, struct mailbox *const mailboxes[DEFERRED_HOMES])
+{
+	calls_connect(core->calls, mailboxes);
+}
+
+void
 core_leave(struct core *core)
 {
 	const struct timespec step = { 0, 5 * 1000 * 1000 };
@@ -258,6 +273,7 @@ core_destroy(struct core *core)
 		return;
 	core_view_deinit(core);
 	core_ring_deinit(core);
+	calls_destroy(core->calls);
 	cluster_deinit(&core->cluster);
 	mailbox_destroy(core->slots);
 	explicit_bzero(&core->config, sizeof core->config);

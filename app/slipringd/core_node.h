@@ -24,6 +24,8 @@ struct core *core_create(const struct core_config *config, struct peer_io *io,
 enum status core_start(struct core *core, struct error *error) MUST_USE ON_MAIN;
 /* Where workers mail slots that another node is to answer (base/deferred.h). */
 struct mailbox *core_slots(struct core *core);
+/* Where slots go from the core: to each worker, to the control plane. Before core_start. */
+void core_connect(struct core *core, struct mailbox *const mailboxes[DEFERRED_HOMES]) ON_MAIN;
 /* Tells the others that this node leaves, and waits until they know: at most cluster.leave_ns and a second. */
 void core_leave(struct core *core) ON_MAIN;
 void core_stop(struct core *core) ON_MAIN; /* ends the thread */

@@ -153,6 +153,7 @@ publish(struct core *core, int32_t position)
 	atomic_store_explicit(core->published, core->tables[position].ring, memory_order_release);
 	core->tables[position].used = true;
 	core->in_force = position;
+	calls_ring(core->calls, core->now, core->tables[position].ring);
 	if (former >= 0)
 		core->tables[former].stamp = reclaim_stamp();
 }

@@ -13,6 +13,7 @@
 
 #include "net/neighbour.h"
 #include "serve/serve.h"
+#include "slipringd/calls.h"
 #include "slipringd/core.h"
 #include "slipringd/core_node.h"
 
@@ -54,6 +55,7 @@ struct core {
 	struct cluster_actions actions;
 	struct now now;
 	struct neighbours neighbours;
+	struct calls *calls;
 	struct core_table tables[CORE_RINGS];
 	int32_t in_force;      /* position in tables; -1: none */
 	void *scratch;         /* of ring_build() */

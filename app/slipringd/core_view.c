@@ -163,6 +163,7 @@ counters_copy(struct core *core)
 
 	for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++)
 		__atomic_store_n(&core->counters->values[figures[i].counter], figures[i].value, __ATOMIC_RELAXED);
+	calls_count(core->calls, core->counters);
 }
 
 /* Under the mutex. */

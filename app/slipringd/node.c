@@ -136,8 +136,10 @@ launch_workers(struct node *node, struct error *error)
 		if (node->core)
 			worker_connect_core(node->workers[i], node->peer_io, core_slots(node->core));
 	}
-	if (node->core)
+	if (node->core) {
 		peer_io_connect(node->peer_io, node->workers[0]->mailbox);
+		core_connect(node->core, node->workers[0]->mailboxes);
+	}
 	for (; node->launched < count; node->launched++)
 		if (io_launch(node->launched, worker_main, node->workers[node->launched]) != STATUS_OK)
 			return error_set(error, STATUS_UNAVAILABLE, "lcore of worker %u is busy",

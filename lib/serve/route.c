@@ -10,12 +10,6 @@ struct route {
 	uint16_t self;
 };
 
-static const struct serve_ring *
-ring_of(const struct serve *serve)
-{
-	return serve->config.ring ? atomic_load_explicit(serve->config.ring, memory_order_acquire) : NULL;
-}
-
 /* A position that no slot's owner has, when this node has none. */
 static uint16_t
 self_of(const struct serve_ring *ring)
@@ -26,9 +20,7 @@ self_of(const struct serve_ring *ring)
 bool
 route_is_away(const struct serve *serve, uint16_t slot)
 {
-	const struct serve_ring *ring = ring_of(serve);
-
-	return ring && ring_owner(&ring->snapshot.table, slot, 0) != self_of(ring);
+	return serve->ring && ring_owner(&serve->ring->snapshot.table, slot, 0) != self_of(serve->ring);
 }
 
 /* Operations that only the owner of a slot may run, or that concern all. */
@@ -261,7 +253,7 @@ route_memcached(const struct route *route, struct frame *frame, uint64_t away)
 void
 route_burst(struct serve *serve, struct burst *burst)
 {
-	const struct serve_ring *ring = ring_of(serve);
+	const struct serve_ring *ring = serve->ring;
 	const struct route route = { .serve = serve, .burst = burst, .ring = ring, .self = self_of(ring) };
 
 	for (uint32_t f = 0; f < burst->frame_count; f++) {
