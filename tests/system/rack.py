@@ -49,7 +49,7 @@ class Maker:
 class Lab:
     def __init__(self, name):
         self.name, self.makers = name, {}
-        self.net = "10.9"
+        self.net = os.environ.get("SLIPRING_TEST_SUBNET", "10.9")
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SLIPRING_")}
         self.env.update(SLIPRING_LAB=name, SLIPRING_LAB_SUBNET=self.net)
         if "SLIPRING_BUILD" in os.environ:
