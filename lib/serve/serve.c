@@ -72,7 +72,8 @@ serve_destroy(struct serve *serve)
 void
 serve_home(struct serve *serve, struct burst *burst, struct deferred *slot)
 {
-	if (slot->answered && burst->answered_count < BURST_MAX)
+	CHECK(burst->answered_count < BURST_MAX);
+	if (slot->answered)
 		burst->answered[burst->answered_count++] = slot;
 	else
 		defer_give(&serve->defer, slot);

@@ -105,7 +105,8 @@ void serve_compose(struct serve *serve, struct burst *burst) ON_WORKER;
 
 /*
  * A slot of this worker came home (slot->done): it is free again; but the response frames of
- * other nodes that it has (slot->answered) are first sent with the burst that follows.
+ * other nodes that it has (slot->answered) are first sent with the burst that follows. At most
+ * BURST_MAX of them before it.
  */
 void serve_home(struct serve *serve, struct burst *burst, struct deferred *slot) ON_WORKER;
 /* Background: uploads that timed out, shard_tick. */

@@ -145,7 +145,7 @@ rig_take_mail(struct rig_worker *w)
 {
 	uint32_t taken = 0;
 
-	while (taken < w->inbox_count && w->burst.datagram_count < BURST_MAX) {
+	while (taken < w->inbox_count && w->burst.datagram_count < BURST_MAX && w->burst.answered_count < BURST_MAX) {
 		struct deferred *slot = w->inbox[taken++];
 
 		if (slot->done)

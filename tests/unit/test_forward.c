@@ -80,14 +80,582 @@ memcached_commands_of_other_nodes_keys_are_answered_in_order(void **state)
 			assert_string_equal(fleet_say_to(at, worker, text), expected);
 }
 
+/* --- what goes wrong ------------------------------------------------------------------------ */
+
+static void
+a_dead_owner_is_said_at_once(void **state)
+{
+	const char *key = fleet_key_of(1, 0);
+
+	(void)state;
+	fleet.dead[1] = true;
+	assert_status(fleet_do(0, rig_request(OP_GET, key)), OP_STATUS_OWNER_DEAD);
+	assert_status(fleet_do(0, rig_set(key, "x")), OP_STATUS_OWNER_DEAD);
+	assert_int_equal(fleet.forwards[0].counters.owner_dead, 2);
+	assert_status(fleet_do(0, rig_request(OP_GET, fleet_key_of(2, 0))), OP_STATUS_NOT_FOUND);
+}
+
+static void
+memcached_has_a_miss_for_a_dead_owner_and_an_error_for_a_write(void **state)
+{
+	char text[256];
+
+	(void)state;
+	fleet.dead[1] = true;
+	snprintf(text, sizeof text, "get %s %s\r\ngat 10 %s\r\nset %s 0 0 1\r\nx\r\nmg %s v\r\n", fleet_key_of(1, 0),
+	    fleet_key_of(1, 1), fleet_key_of(1, 2), fleet_key_of(1, 0), fleet_key_of(1, 0));
+	assert_string_equal(fleet_say(0, text), "END\r\nEND\r\n"
+	    "SERVER_ERROR owner_dead: the node that owns the key is dead; nothing was executed\r\nEN\r\n");
+	rig_node = 0;
+	assert_int_equal(rig_counter(COUNTER_GET_OWNER_DEAD), 4);
+	assert_int_equal(rig_counter(COUNTER_GET_MISSES), 4);
+}
+
+static void
+an_owner_that_dies_over_an_operation_is_dead_to_a_read_and_silent_to_a_write(void **state)
+{
+	struct native_result result;
+	uint64_t sequence;
+
+	(void)state;
+	fleet.deaf[1] = true;
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_request(OP_GET, fleet_key_of(1, 0)));
+	rig_add(rig_set(fleet_key_of(1, 1), "x"));
+	rig_add(rig_request(OP_META, fleet_key_of(1, 2)));
+	rig_send_frame(0);
+	sequence = rig.header.sequence;
+	rig_next_frame();
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0);
+	fleet.dead[1] = true;
+	forward_gone(&fleet.forwards[0], rig.now, fleet.ids[1]);
+	fleet_settle();
+	assert_true(rig_result(sequence, 0, &result));
+	assert_status(result, OP_STATUS_OWNER_DEAD);
+	assert_true(rig_result(sequence, 1, &result));
+	assert_status(result, OP_STATUS_OWNER_TIMEOUT);
+	assert_true(rig_result(sequence, 2, &result));
+	assert_status(result, OP_STATUS_OWNER_DEAD);
+	assert_int_equal(rig.reply_count, 1);
+}
+
+static void
+a_read_lost_with_a_life_is_asked_of_the_next_one(void **state)
+{
+	const char *key = fleet_key_of(1, 0);
+	struct native_result result;
+
+	(void)state;
+	assert_status(fleet_do(1, rig_set(key, "kept")), OP_STATUS_OK);
+	fleet.deaf[1] = true;
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_request(OP_GET, key));
+	rig_send_frame(0);
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0);
+	fleet.deaf[1] = false;
+	forward_gone(&fleet.forwards[0], rig.now, fleet.ids[1]);
+	fleet_settle();
+	assert_true(rig_result(rig.header.sequence, 0, &result));
+	assert_value(result, "kept");
+	assert_int_equal(fleet.forwards[0].counters.retried, 1);
+}
+
+static void
+no_answer_in_time_is_owner_timeout(void **state)
+{
+	(void)state;
+	fleet.deaf[1] = true;
+	assert_status(fleet_do_late(0, rig_request(OP_GET, fleet_key_of(1, 0)), FORWARD_PATIENCE_NS), OP_STATUS_OWNER_TIMEOUT);
+	assert_status(fleet_do_late(0, rig_set(fleet_key_of(1, 1), "x"), FORWARD_PATIENCE_NS), OP_STATUS_OWNER_TIMEOUT);
+	assert_int_equal(fleet.forwards[0].counters.owner_timeout, 2);
+	assert_int_equal(forward_deadline(&fleet.forwards[0]), UINT64_MAX);
+}
+
+static void
+an_answer_that_comes_too_late_disturbs_nobody(void **state)
+{
+	struct rig_worker *w;
+
+	(void)state;
+	for (rig_node = 1; rig_node == 1; rig_node--)
+		for (uint32_t i = 0; i < 2; i++)
+			rig.workers[i]->stuck = true; /* takes the frame and runs it later */
+	rig_node = 0;
+	assert_status(fleet_do_late(0, rig_set(fleet_key_of(1, 0), "x"), FORWARD_PATIENCE_NS), OP_STATUS_OWNER_TIMEOUT);
+	rig_node = 1;
+	for (uint32_t i = 0; i < 2; i++) {
+		w = rig.workers[i];
+		w->stuck = false;
+	}
+	rig_node = 0;
+	rig_clear();
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0);
+	assert_int_equal(fleet.forwards[0].counters.late, 1);
+	assert_value(fleet_do(0, rig_request(OP_GET, fleet_key_of(1, 0))), "x");
+}
+
+static void
+a_full_link_is_busy(void **state)
+{
+	(void)state;
+	fleet.full = true;
+	assert_status(fleet_do(0, rig_request(OP_GET, fleet_key_of(1, 0))), OP_STATUS_BUSY);
+	assert_status(fleet_do(0, rig_set(fleet_key_of(1, 0), "x")), OP_STATUS_BUSY);
+	fleet.full = false;
+	assert_status(fleet_do(0, rig_request(OP_GET, fleet_key_of(1, 0))), OP_STATUS_NOT_FOUND);
+}
+
+static void
+an_answer_waits_while_the_link_is_full(void **state)
+{
+	struct native_result result;
+
+	(void)state;
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_request(OP_GET, fleet_key_of(1, 0)));
+	rig_send_frame(0);
+	rig_settle();
+	fleet_core();           /* asked */
+	fleet.full = true;
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0);
+	assert_true(forward_deadline(&fleet.forwards[1]) <= rig.now.mono_ns + FORWARD_AGAIN_NS);
+	fleet.full = false;
+	fleet_wait(FORWARD_AGAIN_NS);
+	assert_true(rig_result(rig.header.sequence, 0, &result));
+	assert_status(result, OP_STATUS_NOT_FOUND);
+}
+
+/* More frames than may wait: each is answered, none twice, those in excess at once. */
+static void
+too_many_at_once_are_busy_and_the_rest_is_served(void **state)
+{
+	enum { FRAMES = 600 };
+	uint32_t busy = 0, found = 0;
+
+	(void)state;
+	fleet.deaf[1] = true;
+	rig_node = 0;
+	rig_clear();
+	for (uint32_t i = 0; i < FRAMES; i++) {
+		rig_frame();
+		rig_add(rig_request(OP_GET, fleet_key_of(1, i % 3)));
+		rig_send_frame(0);
+		rig_next_frame();
+		rig_settle();
+		if (i % 64 == 63)
+			fleet_core();
+		for (uint32_t r = 0; r < rig.reply_count; r++)
+			busy += rig.replies[r].payload[NATIVE_HEADER_LEN + 1] == OP_STATUS_BUSY;
+		rig_clear();
+	}
+	fleet_settle();
+	assert_int_equal(busy, FRAMES - DEFERRED_FOREIGN_MAX);
+	fleet_wait(FORWARD_PATIENCE_NS / 2);
+	rig_clear();
+	for (uint64_t ns = 0; ns < FORWARD_PATIENCE_NS; ns += FORWARD_PATIENCE_NS / 16) {
+		for (unsigned n = 0; n < 3; n++)
+			rigs[n].now.mono_ns += FORWARD_PATIENCE_NS / 16;
+		forward_tick(&fleet.forwards[0], rig.now);
+		fleet_core();
+		for (uint32_t moved = 1; moved;) {
+			moved = rig.workers[0]->inbox_count;
+			rig_poll(0);
+			found += rig.reply_count;
+			rig_clear();
+		}
+	}
+	assert_int_equal(found, DEFERRED_FOREIGN_MAX);
+	fleet.deaf[1] = false;
+	assert_status(fleet_do(0, rig_request(OP_GET, fleet_key_of(1, 0))), OP_STATUS_NOT_FOUND);
+}
+
+/* --- tables that differ ----------------------------------------------------------------------- */
+
+static const uint8_t without_n2[3] = { RING_ALIVE, RING_LEFT, RING_ALIVE };
+
+static void
+a_node_that_no_longer_owns_says_so_and_its_successor_is_asked(void **state)
+{
+	const char *key = fleet_key_of(1, 0);
+	struct native_result result;
+
+	(void)state;
+	fleet_publish(1, 2, 3, without_n2); /* the owner knows before the one that asks */
+	fleet_publish(2, 2, 3, without_n2);
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_set(key, "moved"));
+	rig_send_frame(0);
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0); /* it waits for the table */
+	assert_int_equal(fleet.forwards[0].counters.stale, 1);
+	fleet_publish(0, 2, 3, without_n2);
+	fleet_settle();
+	assert_true(rig_result(rig.header.sequence, 0, &result));
+	assert_status(result, OP_STATUS_OK);
+	rig_next_frame();
+	assert_value(fleet_do(2, rig_request(OP_GET, key)), "moved");
+	assert_int_not_equal(fleet_owner(key), 1);
+}
+
+static void
+an_owner_that_does_not_know_yet_is_asked_again_soon(void **state)
+{
+	const char *key;
+	struct native_result result;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		fleet_publish(i, 1, 3, without_n2);
+	key = fleet_key_of(0, 0);
+	for (uint32_t i = 1; fleet_owner(key) != 0 || i == 1; i++) /* a key that becomes n2's */
+		key = fleet_key_of(0, i);
+	fleet_publish(0, 2, 3, NULL);
+	for (uint32_t i = 0; fleet_owner(key) != 1; i++)
+		key = fleet_key_of(1, i);
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_set(key, "soon"));
+	rig_send_frame(0);
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0);
+	fleet_publish(1, 2, 3, NULL);
+	fleet_wait(FORWARD_RETRY_NS);
+	assert_true(rig_result(rig.header.sequence, 0, &result));
+	assert_status(result, OP_STATUS_OK);
+}
+
+static void
+tables_that_never_agree_end_as_stale_epoch(void **state)
+{
+	(void)state;
+	fleet_publish(1, 2, 3, without_n2);
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_request(OP_GET, fleet_key_of(1, 0)));
+	rig_send_frame(0);
+	fleet_settle();
+	for (uint64_t ns = 0; ns < FORWARD_PATIENCE_NS; ns += FORWARD_RETRY_NS) {
+		assert_int_equal(rig.reply_count, 0);
+		fleet_wait(FORWARD_RETRY_NS);
+	}
+	assert_int_equal(rig.reply_count, 1);
+	assert_int_equal(rig.replies[0].payload[NATIVE_HEADER_LEN + 1], OP_STATUS_STALE_EPOCH);
+	assert_int_equal(fleet.forwards[0].counters.stale_epoch, 1);
+	assert_int_equal(fleet.forwards[1].counters.asked, 0); /* it never asked on */
+}
+
+/* The slots become this node's own while their operation is on its way elsewhere. */
+static void
+what_has_become_our_own_is_run_here(void **state)
+{
+	const uint8_t alone[3] = { RING_ALIVE, RING_LEFT, RING_LEFT };
+	const char *a = fleet_key_of(1, 0), *b = fleet_key_of(2, 0);
+	char text[256], expected[256];
+	struct native_result result;
+
+	(void)state;
+	fleet_publish(1, 2, 3, alone);
+	fleet_publish(2, 2, 3, alone);
+	rig_node = 0;
+	rig_clear();
+	rig_frame();
+	rig_add(rig_set(a, "1"));
+	rig_add(rig_set(b, "2"));
+	rig_add(rig_request(OP_GET, a));
+	rig_send_frame(0);
+	fleet_settle();
+	assert_int_equal(rig.reply_count, 0);
+	snprintf(text, sizeof text, "set m%s 0 0 1\r\nm\r\nget m%s\r\n", a, a);
+	snprintf(expected, sizeof expected, "STORED\r\nVALUE m%s 0 1\r\nm\r\nEND\r\n", a);
+	fleet_publish(0, 2, 3, alone);
+	fleet_settle();
+	for (uint32_t i = 0; i < 3; i++)
+		assert_true(rig_result(rig.header.sequence, i, &result) && result.status == OP_STATUS_OK);
+	assert_value(result, "1");
+	rig_next_frame();
+	assert_string_equal(fleet_say(0, text), expected);
+}
+
+static void
+a_memcached_frame_whose_owner_changes_is_asked_of_the_next_one(void **state)
+{
+	const char *a = fleet_key_of(1, 0), *b = fleet_key_of(1, 1);
+	char text[256], expected[256];
+
+	(void)state;
+	fleet_publish(1, 2, 3, without_n2);
+	fleet_publish(2, 2, 3, without_n2);
+	snprintf(text, sizeof text, "set %s 0 0 1\r\n1\r\nset %s 0 0 1\r\n2\r\nget %s %s\r\n", a, b, a, b);
+	snprintf(expected, sizeof expected, "STORED\r\nSTORED\r\nVALUE %s 0 1\r\n1\r\nVALUE %s 0 1\r\n2\r\nEND\r\n", a, b);
+	assert_string_equal(fleet_say(0, text), "");
+	fleet_publish(0, 2, 3, without_n2);
+	fleet_settle();
+	assert_string_equal(fleet_text(), expected);
+}
+
+static void
+a_node_without_a_table_is_busy(void **state)
+{
+	(void)state;
+	atomic_store(&fleet.published[0], NULL);
+	assert_status(fleet_do(0, rig_request(OP_GET, "any")), OP_STATUS_BUSY);
+	assert_status(fleet_do(0, rig_set("any", "x")), OP_STATUS_BUSY);
+	assert_status(fleet_do(0, rig_request(OP_PING, "")), OP_STATUS_OK);
+	assert_string_equal(fleet_say(0, "get any\r\nset any 0 0 1\r\nx\r\nverbosity 1\r\n"),
+	    "SERVER_ERROR busy\r\nSERVER_ERROR busy\r\nOK\r\n");
+}
+
+/* --- frames -------------------------------------------------------------------------------------- */
+
+static void
+a_frame_of_64_operations_over_all_owners_is_answered_whole(void **state)
+{
+	char keys[64][16];
+	struct native_result result;
+	uint64_t sequence;
+
+	(void)state;
+	for (uint32_t i = 0; i < 64; i++) {
+		snprintf(keys[i], sizeof keys[i], "%u", i);
+		assert_status(fleet_do(i % 3, incr(keys[i], i + 1)), OP_STATUS_OK);
+	}
+	for (unsigned round = 0; round < 6; round++) {
+		rig_node = round % 3;
+		rig_clear();
+		rig_frame();
+		for (uint32_t i = 0; i < 64; i++)
+			rig_add(rig_request(round < 3 ? OP_TOUCH : OP_GET, keys[i]));
+		rig_send_frame(1);
+		sequence = rig.header.sequence;
+		rig_next_frame();
+		fleet_settle();
+		for (uint32_t i = 0; i < 64; i++) {
+			assert_true(rig_result(sequence, i, &result));
+			assert_status(result, OP_STATUS_OK);
+			if (round >= 3)
+				assert_int_equal(atoi((const char *)result.value.data), i + 1);
+		}
+	}
+}
+
+/* A client that repeats itself: the owner remembers, whichever node passes it on. */
+static void
+a_repeated_write_is_executed_once_through_any_node(void **state)
+{
+	const char *key = fleet_key_of(2, 0);
+	struct native_header header;
+	struct native_result result;
+
+	(void)state;
+	assert_int_equal(fleet_do(0, incr(key, 1)).number, 1);
+	header = rigs[0].header;
+	header.sequence--;
+	for (unsigned node = 0; node < 3; node++)
+		for (uint32_t worker = 0; worker < 2; worker++) {
+			uint64_t cookie;
+
+			rig_node = node;
+			cookie = rig.header.cookie;
+			rig_clear();
+			rig_frame();
+			rig_add(incr(key, 1));
+			rig.header = header;
+			rig.header.cookie = cookie;
+			rig.header.op_count = 1;
+			rig_send_frame(worker);
+			fleet_settle();
+			assert_true(rig_result(header.sequence, 0, &result));
+			assert_int_equal(result.number, 1);
+		}
+}
+
+static void
+answers_carry_the_cookie_and_epoch_of_the_node_that_was_asked(void **state)
+{
+	struct native_header header;
+
+	(void)state;
+	fleet_do(0, rig_request(OP_GET, fleet_key_of(1, 0)));
+	assert_true(native_header_parse(view_of(rig.replies[0].payload, rig.replies[0].len), &header));
+	assert_int_equal(native_cookie_boot(header.cookie), rig.config.boot);
+	assert_int_equal(header.epoch, 1);
+	rig.header.cookie = header.cookie; /* and it is good */
+	assert_status(fleet_do(0, rig_request(OP_PING, "")), OP_STATUS_OK);
+}
+
+static void
+a_slip_in_the_slot_does_not_lead_astray(void **state)
+{
+	const char *mine = fleet_key_of(0, 0), *theirs = fleet_key_of(1, 0);
+	struct request request;
+
+	(void)state;
+	assert_status(fleet_do(0, rig_set(mine, "mine")), OP_STATUS_OK);
+	assert_status(fleet_do(0, rig_set(theirs, "theirs")), OP_STATUS_OK);
+	request = rig_request(OP_GET, mine);
+	request.slot = slot_of_key(view_text(theirs));
+	assert_value(fleet_do(0, request), "mine");
+	request = rig_request(OP_GET, theirs);
+	request.slot = slot_of_key(view_text(fleet_key_of(2, 0)));
+	assert_value(fleet_do(0, request), "theirs");
+	request.slot = slot_of_key(view_text(mine)); /* this node is led to think that the key is its own */
+	assert_status(fleet_do(0, request), OP_STATUS_WRONG_SLOT);
+	request = rig_set(mine, "x");
+	request.slot = slot_of_key(view_text(theirs));
+	assert_status(fleet_do(0, request), OP_STATUS_WRONG_SLOT);
+	request.slot = NATIVE_SLOT_NONE;
+	assert_status(fleet_do(1, request), OP_STATUS_OK);
+	assert_value(fleet_do(0, rig_request(OP_GET, mine)), "x");
+}
+
+/* --- for all nodes, and for one ------------------------------------------------------------------- */
+
+static void
+a_flush_is_every_nodes(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		assert_status(fleet_do(i, rig_set(fleet_key_of(i, 0), "x")), OP_STATUS_OK);
+	assert_status(fleet_do(0, rig_request(OP_FLUSH, "")), OP_STATUS_OK);
+	for (unsigned i = 0; i < 3; i++)
+		assert_status(fleet_do(i, rig_request(OP_GET, fleet_key_of(i, 0))), OP_STATUS_NOT_FOUND);
+	fleet.dead[2] = true;
+	assert_status(fleet_do(0, rig_request(OP_FLUSH, "")), OP_STATUS_PARTIAL);
+	assert_string_equal(fleet_say(0, "flush_all\r\n"), "SERVER_ERROR partial: some nodes did not take part\r\n");
+	assert_int_equal(fleet.forwards[0].counters.partial, 2);
+}
+
+static void
+commands_around_a_flush_keep_their_order(void **state)
+{
+	char text[256], expected[256];
+
+	(void)state;
+	for (unsigned node = 0; node < 3; node++) {
+		const char *a = fleet_key_of(0, 0), *b = fleet_key_of(1, 0), *c = fleet_key_of(2, 0);
+
+		snprintf(text, sizeof text, "set %s 0 0 1\r\n1\r\nset %s 0 0 1\r\n2\r\nget %s %s\r\nflush_all\r\nget %s %s\r\n"
+		    "set %s 0 0 1\r\n3\r\nget %s %s\r\n", a, b, a, b, a, b, c, c, b);
+		snprintf(expected, sizeof expected, "STORED\r\nSTORED\r\nVALUE %s 0 1\r\n1\r\nVALUE %s 0 1\r\n2\r\nEND\r\nOK\r\nEND\r\n"
+		    "STORED\r\nVALUE %s 0 1\r\n3\r\nEND\r\n", a, b, c);
+		assert_string_equal(fleet_say(node, text), expected);
+	}
+}
+
+/* A slot of the control plane at a worker of node 0. */
+static struct deferred *
+mail_local(uint64_t target, struct request request, uint32_t worker)
+{
+	static struct deferred slot;
+	static uint8_t reply[DEFERRED_REPLY_MAX];
+	struct writer out = writer_of(slot.payload, sizeof slot.payload);
+
+	rig_node = 0;
+	slot = (struct deferred){ .ops = UINT64_MAX, .service = SERVICE_NATIVE, .home = DEFERRED_HOME_LOCAL, .proven = true,
+		.target = target, .reply = reply, .reply_size = sizeof reply };
+	native_header_compose(&(struct native_header){ .version = NATIVE_VERSION, .op_count = 1, .client = 77, .sequence = 5 },
+	    writer_take(&out, NATIVE_HEADER_LEN));
+	native_request_compose(&out, &request);
+	slot.payload_len = (uint16_t)(out.at - slot.payload);
+	rig.locals_home = 0;
+	rig.workers[worker]->inbox[rig.workers[worker]->inbox_count++] = &slot;
+	fleet_settle();
+	assert_int_equal(rig.locals_home, 1);
+	assert_true(slot.done && !slot.answered);
+	return &slot;
+}
+
+static struct native_result
+local_result(const struct deferred *slot)
+{
+	struct reader all = reader_of(slot->reply, slot->reply_len);
+	uint16_t len = reader_le16(&all);
+	struct view frame = reader_view(&all, len);
+	struct reader in = reader_of(frame.data + NATIVE_HEADER_LEN, frame.len - NATIVE_HEADER_LEN);
+	struct native_result result;
+
+	assert_false(all.failed);
+	assert_int_equal(reader_left(&all), 0);
+	assert_true(native_result_parse(&in, &result));
+	return result;
+}
+
+static void
+the_control_planes_slots_go_to_the_owner_and_come_home(void **state)
+{
+	const char *key = fleet_key_of(2, 0);
+
+	(void)state;
+	assert_status(local_result(mail_local(0, rig_set(key, "by hand"), 0)), OP_STATUS_OK);
+	assert_value(local_result(mail_local(0, rig_request(OP_GET, key), 1)), "by hand");
+	assert_value(fleet_do(2, rig_request(OP_GET, key)), "by hand");
+	fleet.dead[2] = true;
+	assert_status(local_result(mail_local(0, rig_request(OP_GET, key), 0)), OP_STATUS_OWNER_DEAD);
+}
+
+static void
+a_target_is_asked_whatever_it_owns(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		assert_status(fleet_do(i, rig_set(fleet_key_of(i, 0), "x")), OP_STATUS_OK);
+	assert_status(local_result(mail_local(fleet.ids[1], rig_request(OP_FLUSH, ""), 0)), OP_STATUS_OK);
+	assert_value(fleet_do(0, rig_request(OP_GET, fleet_key_of(0, 0))), "x");
+	assert_status(fleet_do(0, rig_request(OP_GET, fleet_key_of(1, 0))), OP_STATUS_NOT_FOUND);
+	assert_value(fleet_do(0, rig_request(OP_GET, fleet_key_of(2, 0))), "x");
+	assert_status(local_result(mail_local(fleet.ids[0], rig_request(OP_FLUSH, ""), 0)), OP_STATUS_OK);
+	assert_status(fleet_do(0, rig_request(OP_GET, fleet_key_of(0, 0))), OP_STATUS_NOT_FOUND);
+	assert_value(fleet_do(0, rig_request(OP_GET, fleet_key_of(2, 0))), "x");
+	fleet.dead[2] = true;
+	assert_status(local_result(mail_local(fleet.ids[2], rig_request(OP_FLUSH, ""), 0)), OP_STATUS_OWNER_DEAD);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, three_nodes, stop)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(memcached_commands_of_other_nodes_keys_are_answered_in_order, three_nodes, stop),
-		cmocka_unit_test_setup_teardown(a_key_written_at_any_node_is_found_from_every_other, three_nodes, stop),
+		CASE(a_key_written_at_any_node_is_found_from_every_other),
+		CASE(memcached_commands_of_other_nodes_keys_are_answered_in_order),
+		CASE(a_dead_owner_is_said_at_once),
+		CASE(memcached_has_a_miss_for_a_dead_owner_and_an_error_for_a_write),
+		CASE(an_owner_that_dies_over_an_operation_is_dead_to_a_read_and_silent_to_a_write),
+		CASE(a_read_lost_with_a_life_is_asked_of_the_next_one),
+		CASE(no_answer_in_time_is_owner_timeout),
+		CASE(an_answer_that_comes_too_late_disturbs_nobody),
+		CASE(a_full_link_is_busy),
+		CASE(an_answer_waits_while_the_link_is_full),
+		CASE(too_many_at_once_are_busy_and_the_rest_is_served),
+		CASE(a_node_that_no_longer_owns_says_so_and_its_successor_is_asked),
+		CASE(an_owner_that_does_not_know_yet_is_asked_again_soon),
+		CASE(tables_that_never_agree_end_as_stale_epoch),
+		CASE(what_has_become_our_own_is_run_here),
+		CASE(a_memcached_frame_whose_owner_changes_is_asked_of_the_next_one),
+		CASE(a_node_without_a_table_is_busy),
+		CASE(a_frame_of_64_operations_over_all_owners_is_answered_whole),
+		CASE(a_repeated_write_is_executed_once_through_any_node),
+		CASE(answers_carry_the_cookie_and_epoch_of_the_node_that_was_asked),
+		CASE(a_slip_in_the_slot_does_not_lead_astray),
+		CASE(a_flush_is_every_nodes),
+		CASE(commands_around_a_flush_keep_their_order),
+		CASE(the_control_planes_slots_go_to_the_owner_and_come_home),
+		CASE(a_target_is_asked_whatever_it_owns),
 	};
 
-	(void)incr;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
