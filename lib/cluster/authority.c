@@ -590,12 +590,28 @@ rank_of(const struct authority *authority, const struct members *members)
 	return rank < 8 ? rank : 8;
 }
 
-/* A majority of those we know is in view. */
+static bool
+founder(const struct authority *authority, const struct member *member)
+{
+	for (uint8_t i = 0; i < authority->config.founder_count; i++)
+		if (peer_address_equal(&authority->config.founders[i], &member->record.address))
+			return true;
+	return false;
+}
+
+/* A majority of those we know is in view; of the founders, before there is a table: it would be too small to go on from. */
 static bool
 majority_in_view(const struct authority *authority, const struct members *members)
 {
-	uint32_t known = 0, seen = 0;
+	uint32_t known = 0, seen = 0, founders = 0;
 
+	for (uint16_t i = 0; i < members->count; i++) {
+		const struct member *member = members_at(members, i);
+
+		founders += (member->record.state == PEER_ALIVE || member->record.state == PEER_LEAVING) && founder(authority, member);
+	}
+	if (authority->committed.ring.epoch == 0 && founders < majority(authority))
+		return false;
 	for (uint16_t i = 0; i < members->count; i++) {
 		uint8_t state = members_at(members, i)->record.state;
 

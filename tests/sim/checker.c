@@ -135,8 +135,6 @@ vote_note(struct sim *sim, uint16_t node)
 				sim_fail(sim, "epoch %" PRIu64 " is voted on by the owners of two tables", vote.epoch);
 	}
 	sim->votes = grown(sim->votes, sim->vote_count, &sim->vote_size, sizeof *sim->votes);
-	vote.recovery = !proposal_find(sim, vote.digest) || proposal_find(sim, vote.digest)->base + 1 != vote.epoch ||
-	    vote.epoch == 1;
 	sim->votes[sim->vote_count++] = vote;
 }
 

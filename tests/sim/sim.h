@@ -94,7 +94,6 @@ struct sim_proposal {
 struct sim_vote {
 	uint64_t epoch, digest, boot, base_digest;
 	uint16_t node;
-	uint16_t recovery; /* on a number that any life may vote on */
 };
 
 struct sim {

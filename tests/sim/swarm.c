@@ -139,17 +139,13 @@ fault_clog(struct sim *sim, uint16_t a)
 		}
 }
 
-/*
- * May a node lose its epoch floor? Not while others may still need a vote that only it remembers: one on a number
- * that any life may vote on (the first, a recovery's) and that not everybody knows yet. See doc/CLUSTER.md.
- */
+/* May a node lose its epoch floor? Not while it knows of a higher epoch, or vote, than any other: doc/CLUSTER.md. */
 static bool
 may_forget(const struct sim *sim, uint16_t a)
 {
-	for (size_t i = 0; i < sim->vote_count; i++)
-		for (uint16_t b = 0; b < sim->node_count && sim->votes[i].node == a; b++)
-			if (b != a && sim->nodes[b].floor < sim->votes[i].epoch && sim->votes[i].recovery)
-				return false;
+	for (uint16_t b = 0; b < sim->node_count; b++)
+		if (sim->nodes[b].floor < sim->nodes[a].floor)
+			return false;
 	return true;
 }
 
