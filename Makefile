@@ -213,7 +213,7 @@ bench: ## all benchmarks, under 10 min; BENCH_SECONDS=1 shortens; appends to ben
 	@$(MAKE) --no-print-directory -s bench-programs
 	@bench/run
 
-bench-programs: all $(BENCHES)
+bench-programs: all $(BENCHES) $(SIM)
 
 clean: ## remove what was built
 	$(Q)rm -rf build

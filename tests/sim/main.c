@@ -175,6 +175,8 @@ main(int argc, char **argv)
 		return run_many(seed, count, 0);
 	if (strcmp(mode, "for") == 0)
 		return run_many(seed, UINT64_MAX, (double)count);
+	if (strcmp(mode, "scale") == 0)
+		return scale_run(seed, (uint16_t)(argc > 3 ? count : 1000));
 	if (strcmp(mode, "twice") == 0)
 		return run_twice(seed);
 	if (strcmp(mode, "promises") == 0)
@@ -188,6 +190,6 @@ main(int argc, char **argv)
 	}
 	if (strcmp(mode, "mutants") == 0)
 		return run_mutants(seed, count, argc > 4 ? atoi(argv[4]) : 0);
-	fprintf(stderr, "sim seed N [-v [MUTATION]] | many FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | mutants FIRST TRIES [WHICH]\n");
+	fprintf(stderr, "sim seed N [-v [MUTATION]] | many FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | scale N [NODES] | mutants FIRST TRIES [WHICH]\n");
 	return 2;
 }

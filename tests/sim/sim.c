@@ -33,10 +33,27 @@ node_at(const struct sim *sim, const struct peer_address *address)
 uint16_t
 sim_find(const struct sim *sim, uint64_t id)
 {
-	for (uint16_t i = 0; i < sim->node_count; i++)
-		if (sim->nodes[i].id == id)
-			return i;
+	for (uint32_t at = (uint32_t)id & sim->by_id_mask; sim->by_id[at]; at = (at + 1) & sim->by_id_mask)
+		if (sim->nodes[sim->by_id[at] - 1].id == id)
+			return (uint16_t)(sim->by_id[at] - 1);
 	return SIM_NOBODY;
+}
+
+static void
+ids_note(struct sim *sim)
+{
+	sim->by_id_mask = 4 * SIM_NODES_MAX - 1;
+	if (sim->node_count < 32)
+		sim->by_id_mask = 127;
+	sim->by_id = calloc(sim->by_id_mask + 1, sizeof *sim->by_id);
+	CHECK(sim->by_id);
+	for (uint16_t i = 0; i < sim->node_count; i++) {
+		uint32_t at = (uint32_t)sim->nodes[i].id & sim->by_id_mask;
+
+		while (sim->by_id[at])
+			at = (at + 1) & sim->by_id_mask;
+		sim->by_id[at] = (uint16_t)(i + 1);
+	}
 }
 
 void
@@ -460,6 +477,7 @@ sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct clust
 		for (uint16_t k = 0; k < node_count && k < 5; k++)
 			n->config.seeds[n->config.seed_count++] = sim_address(k);
 	}
+	ids_note(sim);
 }
 
 void
@@ -488,6 +506,7 @@ sim_close(struct sim *sim)
 	free(sim->heap);
 	free(sim->nodes);
 	free(sim->pairs);
+	free(sim->by_id);
 }
 
 void

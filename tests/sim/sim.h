@@ -101,9 +101,12 @@ struct sim {
 	struct prng prng;
 	struct sim_network network;
 	bool verbose;
+	bool light;          /* checkers only count: for clusters too large to be compared at every step */
 	uint16_t node_count;
 	struct sim_node *nodes;
 	struct sim_pair *pairs; /* sim_pair() */
+	uint16_t *by_id;     /* open hash of nodes, by id; node + 1 */
+	uint32_t by_id_mask;
 	struct sim_event *heap;
 	size_t heap_count, heap_size;
 	struct cluster_actions actions;
@@ -185,6 +188,8 @@ bool swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose);
 
 /* scenario.c: the measured promises; number that failed. */
 int scenarios_run(uint64_t seed, bool quick);
+/* scale.c: figures of clusters of up to `largest` nodes, a line of JSON each. */
+int scale_run(uint64_t seed, uint16_t largest);
 /* drill.c: single faults with a known outcome; the first failure's text. */
 bool drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size);
 
