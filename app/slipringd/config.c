@@ -158,6 +158,41 @@ split_flag(const char *text, struct flag *flag)
 	path_of(flag->name, false, flag->path, sizeof flag->path);
 }
 
+/* Shorter names for what people type most. */
+static const struct {
+	const char *name;
+	enum config_key key;
+} short_flags[] = {
+	{ "join", CONFIG_cluster_seed_nodes },
+	{ "advertise-addr", CONFIG_cluster_gossip_addr },
+	{ "gossip-interval", CONFIG_cluster_gossip_interval },
+};
+
+static int
+find_flag(const struct schema *schema, const struct flag *flag)
+{
+	for (size_t i = 0; i < sizeof short_flags / sizeof *short_flags; i++)
+		if (strcmp(flag->name, short_flags[i].name) == 0)
+			return short_flags[i].key;
+	return schema_find(schema, flag->path);
+}
+
+/* --join adds a seed to those of earlier ones, and who joins wants to be in a cluster. */
+static void
+join(const struct schema *schema, struct config *config, const char *value, struct problems *problems)
+{
+	struct texts before = { .count = 0 }, *seeds = &config->cluster_seed_nodes;
+
+	if (config->origins[CONFIG_cluster_seed_nodes].source == SOURCE_FLAG)
+		before = *seeds;
+	override(schema, config, CONFIG_cluster_seed_nodes, SOURCE_FLAG, value, problems);
+	if (config->origins[CONFIG_cluster_enabled].source != SOURCE_FLAG)
+		override(schema, config, CONFIG_cluster_enabled, SOURCE_FLAG, "true", problems);
+	for (uint32_t i = 0; i < seeds->count && before.count < VALUE_LIST_MAX; i++)
+		memcpy(before.values[before.count++], seeds->values[i], sizeof before.values[0]);
+	*seeds = before;
+}
+
 static bool
 is_bool_word(const char *text)
 {
@@ -184,7 +219,7 @@ static int
 key_flag(const struct schema *schema, struct config *config, struct flag *flag, const char *next,
     struct problems *problems)
 {
-	int index = schema_find(schema, flag->path), used = 1;
+	int index = find_flag(schema, flag), used = 1;
 	const char *value = flag->value;
 
 	if (strcmp(flag->name, "no-huge") == 0 && !value) {
@@ -207,6 +242,8 @@ key_flag(const struct schema *schema, struct config *config, struct flag *flag, 
 	}
 	if (!value)
 		problems_add(problems, false, "%s: a value must follow", flag->text);
+	else if (strcmp(flag->name, "join") == 0)
+		join(schema, config, value, problems);
 	else
 		override(schema, config, (uint32_t)index, SOURCE_FLAG, value, problems);
 	return used;
@@ -267,7 +304,7 @@ read_flags(const struct schema *schema, struct config *config, int argc, char *c
 			i += flag.value ? 1 : 2;
 		} else {
 			/* The same steps on a scratch copy, so that both passes see the same flags. */
-			struct config scratch;
+			struct config scratch = { .file = "" };
 			struct problems ignored = { 0 };
 
 			i += set_keys ? key_flag(schema, config, &flag, next, problems) :

@@ -71,7 +71,9 @@ config_print_help(FILE *out)
 	    "  --version, --help\n\n"
 	    "Keys, as flags. Each may also stand in the file (native: port:) or in the environment\n"
 	    "(SLIPRING_NATIVE__PORT); a flag wins over the environment, that over the file.\n"
-	    "Flags of true or false need no value; --no-KEY is false; --no-huge is --huge-pages no.\n\n",
+	    "Flags of true or false need no value; --no-KEY is false; --no-huge is --huge-pages no.\n"
+	    "--join NODE is --cluster.enabled --cluster.seed-nodes NODE, and may be given again;\n"
+	    "--advertise-addr is --cluster.gossip-addr, --gossip-interval is --cluster.gossip-interval.\n\n",
 	    CONFIG_FILE_DEFAULT);
 	for (uint32_t i = 0; i < schema.count; i++) {
 		const struct key *key = &schema.keys[i];

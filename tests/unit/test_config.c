@@ -393,6 +393,37 @@ expect_rule(const char *yaml, const char *expected)
 }
 
 static void
+a_cluster_that_cannot_be_is_refused_with_what_to_change(void **state)
+{
+#define CLUSTER GOOD "cluster:\n  enabled: true\n  insecure: true\n"
+	(void)state;
+	verify_text(CLUSTER "  seed_nodes: [n2@10.9.0.2:7946, 10.9.0.3, 'rack7.example:7000']\n  rack: r1\n");
+	assert_no_problem();
+	verify_text(GOOD "cluster:\n  enabled: true\n  key_file: /etc/slipring/cluster.key\n");
+	assert_no_problem();
+	expect_rule(GOOD "cluster:\n  enabled: true\n", "f:4:12: cluster.enabled: cluster.key_file is empty, so anybody could join");
+	expect_rule(CLUSTER "  key_file: k\n", "f:5:13: cluster.insecure: a key is given too");
+	expect_rule(CLUSTER "  previous_key_file: k\n", "f:6:22: cluster.previous_key_file: cluster.key_file is empty");
+	expect_rule(CLUSTER "  read_repair_enabled: true\n", "f:6:24: cluster.read_repair_enabled: there is no read repair");
+	expect_rule(CLUSTER "  seed_nodes: ['n2@', b]\n", "f:6:15: cluster.seed_nodes: 'n2@' is not a node such as");
+	expect_rule(CLUSTER "  seed_nodes: ['n2:99999']\n", "f:6:15: cluster.seed_nodes: port 99999 is not 1..65535");
+	expect_rule(CLUSTER "  seed_nodes: ['-x@n2']\n", "f:6:15: cluster.seed_nodes: '-x' has a character");
+	expect_rule(CLUSTER "  seed_nodes: ['[::1]:7946']\n", "f:6:15: cluster.seed_nodes: '[::1]:7946' is not a node such as");
+	expect_rule(CLUSTER "  gossip_addr: n1.example:7946\n",
+	    "f:6:16: cluster.gossip_addr: 'n1.example:7946' is not an IPv4 address and port");
+	expect_rule(CLUSTER "  api_addr: 0.0.0.0:7411\n", "f:6:13: cluster.api_addr: '0.0.0.0:7411' is not an IPv4 address");
+	expect_rule(CLUSTER "  port: 7411\n", "f:6:9: cluster.port: 7411 is one of the native ports");
+	expect_rule(CLUSTER "  port: 7000\necho: { port: 7000 }\n", "f:6:9: cluster.port: 7000 is echo.port too");
+	expect_rule(GOOD "gateway: 10.8.0.1\n", "f:3:10: gateway: 10.8.0.1 is outside ipv4's network");
+	expect_rule(GOOD "gateway: 10.9.0.1\n", "f:3:10: gateway: 10.9.0.1 is this node's own address");
+	expect_rule(GOOD "gateway: router\n", "f:3:10: gateway: 'router' is not an IPv4 address");
+	expect_rule(CLUSTER "  replication_factor: 6\n", "f:6:23: cluster.replication_factor: 6 is out of range (allowed: 1..5)");
+	expect_rule(CLUSTER "  virtual_nodes: 0\n", "f:6:18: cluster.virtual_nodes: 0 is out of range (allowed: 1..65535)");
+	expect_rule(CLUSTER "  phi_threshold: 0\n", "f:6:18: cluster.phi_threshold: 0 is out of range (allowed: 1..16)");
+#undef CLUSTER
+}
+
+static void
 rules_between_keys_name_the_line_to_change(void **state)
 {
 	(void)state;
@@ -441,6 +472,21 @@ load(const char *const *arguments, const char *const *environment)
 }
 
 #define ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+static void
+join_adds_a_seed_and_wants_a_cluster(void **state)
+{
+	(void)state;
+	assert_int_equal(load(ARGS("--join", "n1@10.9.0.1:7946", "--join=10.9.0.2,10.9.0.3", "--advertise-addr", "10.9.0.7:7000",
+	    "--gossip-interval", "100ms", "--cluster.insecure", "--ipv4", "10.9.0.7/24"), NULL), CONFIG_RUN);
+	assert_no_problem();
+	assert_true(config.cluster_enabled);
+	assert_int_equal(config.cluster_seed_nodes.count, 3);
+	assert_string_equal(config.cluster_seed_nodes.values[0], "n1@10.9.0.1:7946");
+	assert_string_equal(config.cluster_seed_nodes.values[2], "10.9.0.3");
+	assert_string_equal(config.cluster_gossip_addr, "10.9.0.7:7000");
+	assert_int_equal(config.cluster_gossip_interval, 100000000);
+}
 
 static char file_name[64];
 
@@ -735,6 +781,8 @@ main(void)
 		cmocka_unit_test(what_is_no_yaml_is_refused_with_line_and_column),
 		cmocka_unit_test(all_mistakes_of_a_file_are_told_at_once),
 		cmocka_unit_test(a_refused_value_leaves_the_field_alone),
+		cmocka_unit_test(a_cluster_that_cannot_be_is_refused_with_what_to_change),
+		cmocka_unit_test(join_adds_a_seed_and_wants_a_cluster),
 		cmocka_unit_test(rules_between_keys_name_the_line_to_change),
 		cmocka_unit_test(a_flag_wins_over_the_environment_and_that_over_the_file),
 		cmocka_unit_test(flags_come_in_every_spelling),
