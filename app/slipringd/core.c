@@ -49,6 +49,7 @@ core_outcome(struct core *core)
 		case CLUSTER_NEWS:
 			core_view_news(core, action);
 			core->ring_dirty = true;
+			core->over |= action->news == CLUSTER_REFUSED || action->news == CLUSTER_LEFT;
 			break;
 		case CLUSTER_TOPOLOGY:
 			core->ring_dirty = true;
@@ -86,7 +87,7 @@ commands(struct core *core)
 static ON_CORE bool
 due(struct core *core)
 {
-	if (core->now.mono_ns < cluster_deadline(&core->cluster))
+	if (core->over || core->now.mono_ns < cluster_deadline(&core->cluster))
 		return false;
 	core_step(core, &(struct cluster_event){ .kind = CLUSTER_TICK });
 	return true;
@@ -104,6 +105,7 @@ round_of(struct core *core)
 	calls_send(core->calls, core->now, &core->cluster);
 	busy |= due(core);
 	core_net_tick(core);
+	core_net_lives(core);
 	peer_io_flush(core->io);
 	core_ring_tick(core);
 	core_view_tick(core);
@@ -119,10 +121,11 @@ earlier(uint64_t a, uint64_t b)
 static ON_CORE void
 sleep_on(struct core *core)
 {
-	uint64_t deadline = earlier(earlier(cluster_deadline(&core->cluster), neighbour_deadline(&core->neighbours)),
-	    calls_deadline(core->calls));
+	uint64_t deadline = earlier(neighbour_deadline(&core->neighbours), calls_deadline(core->calls));
 	uint64_t wait_us;
 
+	if (!core->over)
+		deadline = earlier(deadline, cluster_deadline(&core->cluster));
 	io_now(&core->now);
 	if (deadline <= core->now.mono_ns)
 		return;

@@ -122,6 +122,20 @@ core_net_start(struct core *core)
 	peer_io_flush(core->io);
 }
 
+void
+core_net_lives(struct core *core)
+{
+	const struct members *members = &core->cluster.members;
+	uint64_t boots[CLUSTER_MEMBERS_MAX];
+
+	if (core->lives_digest == members->digest)
+		return;
+	core->lives_digest = members->digest;
+	for (uint16_t i = 0; i < members->count; i++)
+		boots[i] = members_at(members, i)->record.boot;
+	peer_io_lives(core->io, boots, members->count);
+}
+
 /* --- in ----------------------------------------------------------------------------------- */
 
 static ON_CORE void
@@ -144,6 +158,8 @@ packet_in(struct core *core, struct peer_frame *frame)
 	struct cluster_event event = { .kind = CLUSTER_PACKET, .data = frame->bytes, .len = frame->len };
 	struct now now = core->now;
 
+	if (core->over)
+		return;
 	memcpy(event.from.ip, frame->peer.ip, sizeof event.from.ip);
 	event.from.port = frame->peer.port;
 	cluster_step(&core->cluster, now, &event, &core->actions);

@@ -60,6 +60,8 @@ struct core {
 	int32_t in_force;      /* position in tables; -1: none */
 	void *scratch;         /* of ring_build() */
 	bool ring_dirty, view_dirty;
+	uint64_t lives_digest; /* of the members whose lives the workers know */
+	bool over;             /* refused or left: the cluster is not stepped any more */
 	uint64_t view_ns;      /* next refresh */
 	uint64_t floor;        /* on disk */
 	struct core_event news[CORE_NEWS_MAX];
@@ -82,6 +84,8 @@ bool core_net_receive(struct core *core) ON_CORE;
 /* What a step wants sent. */
 void core_net_send(struct core *core, const struct cluster_action *action) ON_CORE;
 void core_net_tick(struct core *core) ON_CORE;
+/* Tells the workers whose packets are known. */
+void core_net_lives(struct core *core) ON_CORE;
 
 /* core_ring.c */
 bool core_ring_init(struct core *core);

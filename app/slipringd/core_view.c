@@ -53,6 +53,8 @@ tell_state(const struct core_event *e)
 static void
 tell(const struct core *core, const struct core_event *e)
 {
+	static struct log_limit duplicates = LOG_LIMIT(10000);
+
 	switch (e->news) {
 	case CLUSTER_STATE:
 		tell_state(e);
@@ -64,7 +66,7 @@ tell(const struct core *core, const struct core_event *e)
 		log_info("cluster: %s is forgotten", e->id);
 		break;
 	case CLUSTER_DUPLICATE:
-		log_error("cluster: another process uses the node id %s%s; every node needs one of its own", e->id,
+		log_limited(&duplicates, LOG_LEVEL_ERROR, "cluster: another process uses the node id %s%s; every node needs one of its own", e->id,
 		    strcmp(e->id, core->config.cluster.id) == 0 ? ", which is this node's" : "");
 		break;
 	case CLUSTER_REFUSED:

@@ -1,5 +1,6 @@
 #include "slipringd/peer_io.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ struct peer_io {
 	struct mailbox *out[PEER_CLASS_COUNT]; /* to worker 0 */
 	struct mailbox *pools[WORKER_MAX + 1][PEER_CLASS_COUNT]; /* free frames of a home */
 	struct peer_frame *frames;
+	_Atomic uint64_t lives[PEER_LIVES]; /* open hash; written by the core, in place: see peer_io_lives */
 	/* the core's */
 	struct peer_frame *going[PEER_CLASS_COUNT][BURST];
 	uint32_t going_count[PEER_CLASS_COUNT];
@@ -135,6 +137,35 @@ drop_of(enum peer_class class)
 	return class == PEER_CLASS_CONTROL ? DROP_CONTROL_FULL : DROP_PEER_FULL;
 }
 
+/* Boot nonces are random already. */
+static uint32_t
+bucket_of(uint64_t boot)
+{
+	return (uint32_t)(boot ^ boot >> 32) & (PEER_LIVES - 1);
+}
+
+static bool
+is_known(const struct peer_io *io, uint64_t boot)
+{
+	for (uint32_t at = bucket_of(boot);; at = (at + 1) & (PEER_LIVES - 1)) {
+		uint64_t life = atomic_load_explicit(&io->lives[at], memory_order_relaxed);
+
+		if (life == boot || life == 0)
+			return life != 0;
+	}
+}
+
+static enum peer_class
+class_of(const struct peer_io *io, const struct datagram *datagram)
+{
+	if (datagram->service == SERVICE_ARP)
+		return PEER_CLASS_CONTROL;
+	if (envelope_class_claimed(datagram->payload, datagram->payload_len) == ENVELOPE_CONTROL &&
+	    is_known(io, envelope_boot_claimed(datagram->payload)))
+		return PEER_CLASS_CONTROL;
+	return PEER_CLASS_DATA;
+}
+
 static void
 fill(struct peer_frame *frame, const struct datagram *datagram)
 {
@@ -166,14 +197,13 @@ peer_io_in(struct peer_io *io, uint32_t worker, const struct datagram *datagrams
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct datagram *datagram = &datagrams[i];
-		enum peer_class class = PEER_CLASS_CONTROL;
+		enum peer_class class;
 		void *frame;
 
 		if (datagram->service < SERVICE_PEER)
 			continue;
 		count++;
-		if (datagram->service == SERVICE_PEER)
-			class = (enum peer_class)envelope_class_claimed(datagram->payload, datagram->payload_len);
+		class = class_of(io, datagram);
 		if (mailbox_receive(io->pools[worker][class], &frame, 1) == 0) {
 			pkt_drop(datagram->pkt, counters, drop_of(class));
 			continue;
@@ -237,6 +267,22 @@ peer_io_done(struct peer_io *io, struct peer_out *out)
 }
 
 /* --- the core ----------------------------------------------------------------------------- */
+
+/* A worker that looks while the table is written may take a known life for a stranger: its packet goes with the data. */
+void
+peer_io_lives(struct peer_io *io, const uint64_t *boots, uint32_t n)
+{
+	CHECK(n <= PEER_LIVES / 2);
+	for (uint32_t at = 0; at < PEER_LIVES; at++)
+		atomic_store_explicit(&io->lives[at], 0, memory_order_relaxed);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t at = bucket_of(boots[i]);
+
+		while (atomic_load_explicit(&io->lives[at], memory_order_relaxed))
+			at = (at + 1) & (PEER_LIVES - 1);
+		atomic_store_explicit(&io->lives[at], boots[i], memory_order_relaxed);
+	}
+}
 
 uint32_t
 peer_io_receive(struct peer_io *io, enum peer_class class, struct peer_frame **frames, uint32_t n)

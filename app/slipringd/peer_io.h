@@ -4,8 +4,10 @@
  * Purpose: a worker copies what came for the port of the peers (and ARP news) into a frame
  *   and mails it to the core; the core's frames go out through worker 0.
  * How: two mailboxes each way, so that gossip and probes pass data: the core empties
- *   `control` before it looks at `data`; worker 0 sends `priority` before `bulk`. What a packet
- *   is, its envelope says in the clear (cluster/envelope.h). Frames come from two pools and go
+ *   that of control packets before it looks at the other, and worker 0 sends them first. What a
+ *   packet is, its envelope says in the clear (cluster/envelope.h); that is believed only of
+ *   lives that are known, so that a flood of lies cannot take the place of the truth. Strangers
+ *   go with the data, and ask again when that is too much. Frames come from two pools and go
  *   back through mailboxes nobody sleeps on, so that returning one wakes nobody.
  * Threads: created and destroyed on the main thread. peer_io_in and peer_io_out: workers;
  *   peer_io_take, _send, _flush, _receive, _give: the core.
@@ -27,6 +29,7 @@ enum {
 	PEER_IN_FRAMES = 512,   /* of each class, a worker */
 	PEER_OUT_FRAMES = 1024, /* of each class */
 	PEER_OUT_BURST = BURST_MAX, /* frames a round of worker 0 takes from the core */
+	PEER_LIVES = 4096,      /* room of the table of known lives: twice what envelopes remember */
 };
 
 enum peer_class { PEER_CLASS_CONTROL = 0, PEER_CLASS_DATA, PEER_CLASS_COUNT };
@@ -73,7 +76,9 @@ uint32_t peer_io_out(struct peer_io *io, struct peer_out *out, struct spares *sp
 uint32_t peer_io_replies(const struct peer_out *out, struct reply *replies) ON_WORKER;
 void peer_io_done(struct peer_io *io, struct peer_out *out) ON_WORKER;
 
-/* The core: at most n frames of a class. */
+/* The core: these lives (boot nonces, not 0) are known, and no others; at most PEER_LIVES / 2. */
+void peer_io_lives(struct peer_io *io, const uint64_t *boots, uint32_t n) ON_CORE;
+/* At most n frames of a class. */
 uint32_t peer_io_receive(struct peer_io *io, enum peer_class class, struct peer_frame **frames, uint32_t n) ON_CORE;
 /* Gives frames back to where they came from. */
 void peer_io_give(struct peer_io *io, struct peer_frame *const *frames, uint32_t n);

@@ -8,7 +8,7 @@
 #include "cluster/mutation.h"
 #include "seal/digest.h"
 
-enum { ENVELOPE_VERSION = 1, WINDOW_WORDS = ENVELOPE_WINDOW / 64 };
+enum { WINDOW_WORDS = ENVELOPE_WINDOW / 64 };
 
 /* One life of one sender, under one key and algorithm. */
 struct envelope_life {

@@ -27,9 +27,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "seal/aead.h"
 
 enum {
+	ENVELOPE_VERSION = 1,
 	ENVELOPE_HEADER_LEN = 24,
 	ENVELOPE_CLEAR_LEN = 8, /* what stands for the tag in clear text */
 	ENVELOPE_OVERHEAD_MAX = ENVELOPE_HEADER_LEN + AEAD_TAG_LEN,
@@ -91,11 +93,18 @@ void envelope_deinit(struct envelope *envelope);
  */
 size_t envelope_seal(struct envelope *envelope, uint8_t *packet, size_t len, enum envelope_class class);
 
-/* What a packet claims to be, before it is opened; one that is no packet of ours is data. */
+/* What a packet claims to be, and of which life, before it is opened; one that is no packet of ours is data. */
 static inline enum envelope_class
 envelope_class_claimed(const uint8_t *packet, size_t len)
 {
-	return len > ENVELOPE_HEADER_LEN && packet[3] == ENVELOPE_CONTROL ? ENVELOPE_CONTROL : ENVELOPE_DATA;
+	return len > ENVELOPE_HEADER_LEN && packet[0] == ENVELOPE_VERSION && packet[3] == ENVELOPE_CONTROL ? ENVELOPE_CONTROL :
+	    ENVELOPE_DATA;
+}
+
+static inline uint64_t
+envelope_boot_claimed(const uint8_t *packet)
+{
+	return load_le64(packet + 8);
 }
 
 /* Opens a packet in place. OK: *payload and *payload_len are inside it, *boot is the sender's. */
