@@ -71,6 +71,18 @@ core_step(struct core *core, const struct cluster_event *event)
 
 /* --- the loop ------------------------------------------------------------------------------ */
 
+/* Nobody is left to be told. */
+static bool
+is_alone(const struct core *core)
+{
+	const struct members *members = &core->cluster.members;
+
+	for (uint16_t i = 0; i < members->count; i++)
+		if (members_at(members, i) != core->cluster.self && member_live(members_at(members, i)))
+			return false;
+	return true;
+}
+
 static ON_CORE bool
 commands(struct core *core)
 {
@@ -78,7 +90,10 @@ commands(struct core *core)
 	bool any = false;
 
 	while (core_view_command(core, &command)) {
-		core_step(core, &(struct cluster_event){ .kind = command.kind, .from = command.address, .id = command.id });
+		if (command.kind == CLUSTER_LEAVE && is_alone(core))
+			core->over = true;
+		else
+			core_step(core, &(struct cluster_event){ .kind = command.kind, .from = command.address, .id = command.id });
 		core->view_dirty = any = true;
 	}
 	return any;

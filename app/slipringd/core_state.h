@@ -63,6 +63,7 @@ struct core {
 	uint64_t lives_digest; /* of the members whose lives the workers know */
 	bool over;             /* refused or left: the cluster is not stepped any more */
 	uint64_t view_ns;      /* next refresh */
+	uint64_t told_ns;      /* joining: when the log is told so; 0: not yet set */
 	uint64_t floor;        /* on disk */
 	struct core_event news[CORE_NEWS_MAX];
 	uint32_t news_count;

@@ -1,4 +1,5 @@
 /* What other threads see of the cluster, and what they ask of it. The core never waits for them. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -6,6 +7,7 @@
 #include "slipringd/log.h"
 
 #define VIEW_NS (100 * NS_PER_MS)
+#define JOINING_TOLD_NS (5 * NS_PER_SEC)
 
 static const char *const phase_names[] = { "joining", "member", "draining", "leaving", "left", "refused" };
 
@@ -121,6 +123,41 @@ core_view_epoch(struct core *core)
 	tell(core, event_add(core));
 }
 
+static bool
+is_heard(const struct cluster *c, const struct peer_address *address)
+{
+	if (peer_address_equal(address, &c->config.address))
+		return true;
+	for (uint16_t i = 0; i < c->members.count; i++)
+		if (members_at(&c->members, i)->heard_ns && peer_address_equal(&members_at(&c->members, i)->record.address, address))
+			return true;
+	return false;
+}
+
+/* A node whose seeds are silent would look alive and serve nobody: somebody should know why. */
+static void
+joining_tell(struct core *core)
+{
+	const struct cluster_config *config = &core->cluster.config;
+	char silent[160] = "";
+	int at = 0;
+
+	if (core->told_ns == 0)
+		core->told_ns = core->now.mono_ns + JOINING_TOLD_NS;
+	if (core->now.mono_ns < core->told_ns)
+		return;
+	core->told_ns = core->now.mono_ns + 2 * JOINING_TOLD_NS;
+	for (uint8_t i = 0; i < config->seed_count && at < (int)sizeof silent - 32; i++) {
+		const uint8_t *ip = config->seeds[i].ip + 12;
+
+		if (!is_heard(&core->cluster, &config->seeds[i]))
+			at += snprintf(silent + at, sizeof silent - (size_t)at, "%s%u.%u.%u.%u:%u", at ? ", " : "", ip[0], ip[1],
+			    ip[2], ip[3], config->seeds[i].port);
+	}
+	log_warn("cluster %s: not let in yet; of %u seeds %s did not answer (their address, cluster.name, the key?)",
+	    config->name, config->seed_count, at ? silent : "none");
+}
+
 /* --- showing --------------------------------------------------------------------------------- */
 
 static enum core_phase
@@ -132,7 +169,7 @@ phase_of(const struct core *core)
 
 	if (c->refused)
 		return CORE_REFUSED;
-	if (c->left)
+	if (c->left || core->over)
 		return CORE_LEFT;
 	if (c->standing == PEER_LEAVING || c->standing == PEER_LEFT)
 		return c->leave_at_ns ? CORE_LEAVING : CORE_DRAINING;
@@ -195,6 +232,8 @@ core_view_tick(struct core *core)
 		return;
 	counters_copy(core);
 	atomic_store_explicit(&core->phase, phase_of(core), memory_order_relaxed);
+	if (phase_of(core) == CORE_JOINING)
+		joining_tell(core);
 	if (pthread_mutex_trylock(&core->window.mutex) != 0) {
 		core->view_dirty = true;
 		return; /* somebody is copying: the next round */

@@ -1,10 +1,15 @@
 """Nodes that find each other through their own NICs, agree, and notice who is gone."""
+import contextlib
+import os
 import re
+import socket
 import struct
+import subprocess
 import time
 
 import pytest
 import rack
+from nodes import BUILD
 from rack import wait_for
 
 ALIVE, SUSPECTED, DEAD, JOINING, LEAVING, LEFT = 1, 2, 3, 4, 5, 6
@@ -71,3 +76,151 @@ def test_a_killed_node_is_noticed_and_its_return_too(three):
     # Its new life has a vote from the next epoch on, which its return brings about.
     wait_for(lambda: (agreed(three, ["n1", "n2", "n3"]) or (0,))[0] > before, 10, "agreement after the return")
     assert "cluster: n3 has restarted" in three.log("n1")
+
+
+def counter(lab, node, name):
+    return lab.counters(node)[name]
+
+
+def packet(tag, kind, boot, body):
+    """The head of an envelope that looks right, and a body that is not."""
+    return struct.pack("<BBBBIQQ", 1, 1, tag, kind, 0, boot, 1 + boot % 1000) + body
+
+
+FLOODS = {
+    "garbage": lambda i, noise: noise[i % 512:i % 512 + 200],
+    "data": lambda i, noise: packet(i & 255, 1, i + 1, noise[:1000]),
+    "control": lambda i, noise: packet(i & 255, 0, i + 1, noise[:300]),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_flood_of_the_clusters_port_costs_no_probe(three, kind):
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 5, "agreement")
+    noise = os.urandom(2048)
+    frames = [FLOODS[kind](i, noise) for i in range(1024)]
+    before = {n: three.counters(n) for n in ("n1", "n2", "n3")}
+    marks = {n: len(three.log(n)) for n in before}
+    flood = three.udp(7946)
+    sent, end = 0, time.monotonic() + 3
+    while time.monotonic() < end:
+        for frame in frames[sent % 1024:sent % 1024 + 64]:
+            with contextlib.suppress(OSError):
+                flood.send(frame)
+        sent += 64
+    after = {n: three.counters(n) for n in before}
+    for node in before:
+        assert "Suspected" not in three.log(node)[marks[node]:], f"{node} after {sent} packets"
+        assert after[node]["cluster_changes"] == before[node]["cluster_changes"]
+    refused = sum(after["n1"][c] - before["n1"][c] for c in (
+        "cluster_bad_envelope", "cluster_clear_text", "cluster_key_unknown", "cluster_forged", "drop_peer_full"))
+    assert refused > sent / 4, f"{refused} of {sent}"
+    assert after["n1"]["drop_control_full"] == before["n1"]["drop_control_full"]
+
+
+def test_a_clean_stop_tells_the_others(three):
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 5, "agreement")
+    mark = len(three.log("n1"))
+    begun = time.monotonic()
+    three("kill", "n3")
+    assert time.monotonic() - begun < 6
+    assert re.search(r"INFO n3 cluster \S+: left\n", three.log("n3"))
+    told = three.log("n1")[mark:]
+    assert "cluster: n3 is Leaving" in told and "cluster: n3 is Left" in told
+    assert "n3 is Suspected" not in told and "n3 is Dead" not in told
+    assert states(three, "n1")[three.address("n3")] == LEFT
+    three("start", "n3")
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 10, "agreement after the return")
+
+
+@pytest.fixture
+def place(three):
+    """n3's place without n3, which comes back afterwards."""
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 10, "agreement")
+    three("kill", "n3")
+    yield "n3"
+    three("heal")
+    three("start", "n3")
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 15, "agreement after the return")
+
+
+def by_hand(lab, place, *arguments, **environment):
+    """A daemon in the place of a node of the lab, which does not run."""
+    env = {**lab.env, "SLIPRING_LAB": lab.name, **environment}
+    return subprocess.Popen([rack.LAB, "in", place, os.path.join(BUILD, "slipringd"), *arguments], env=env, text=True,
+                            stderr=subprocess.PIPE)
+
+
+def test_the_second_process_with_a_node_id_is_refused(three, place, tmp_path):
+    changes = counter(three, "n1", "cluster_changes")
+    second = by_hand(three, place, "--node-id", "n1", "--run-dir", str(tmp_path), "--state-dir", str(tmp_path), "--join", "n1@10.9.0.1:7946")
+    said = second.communicate(timeout=20)[1]
+    assert second.returncode == 4, said
+    assert re.search(r"ERROR n1 cluster \S+ does not let this node in: the node id n1 belongs to another process", said)
+    assert re.search(r"ERROR n1 cluster: another process uses the node id n1", three.log("n1"))
+    assert counter(three, "n1", "cluster_duplicates") > 0
+    assert counter(three, "n1", "cluster_changes") == changes  # the cluster is as it was
+
+
+def test_a_wrong_key_has_a_counter_and_changes_nothing(three, place, tmp_path):
+    key = tmp_path / "key"
+    key.write_text("77" * 32)
+    key.chmod(0o600)
+    changes = counter(three, "n1", "cluster_changes")
+    stranger = by_hand(three, place, "--node-id", "n9", "--run-dir", str(tmp_path), "--state-dir", str(tmp_path),
+                       "--join", "n1@10.9.0.1:7946", "--cluster.key-file", str(key))
+    try:
+        wait_for(lambda: counter(three, "n1", "cluster_key_unknown") + counter(three, "n1", "cluster_forged") > 0, 10,
+                 "the wrong key is counted")
+        assert counter(three, "n1", "cluster_changes") == changes
+        assert topology(three, "n3") is None  # it stays outside, and says so
+    finally:
+        stranger.terminate()
+        stranger.communicate(timeout=20)
+
+
+def test_a_seed_that_cannot_be_resolved_stops_the_start(three, place, tmp_path):
+    lost = by_hand(three, place, "--node-id", "n9", "--run-dir", str(tmp_path), "--state-dir", str(tmp_path),
+                   "--join", "no-such-host.invalid:7946")
+    said = lost.communicate(timeout=20)[1]
+    assert lost.returncode == 3
+    assert re.search(r"ERROR n9 cluster.seed_nodes: no-such-host.invalid is no address and cannot be resolved", said)
+
+
+def test_a_seed_that_does_not_answer_is_told_and_tried_again(three, place, tmp_path):
+    three("partition", "n3", "n1,n2")  # they ask after n3 there
+    lost = by_hand(three, place, "--node-id", "n9", "--run-dir", str(tmp_path), "--state-dir", str(tmp_path),
+                   "--join", "10.9.0.77:7946")
+    time.sleep(6)
+    lost.terminate()
+    said = lost.communicate(timeout=20)[1]
+    assert re.search(r"WARN n9 cluster \S+: not let in yet; of 1 seeds 10.9.0.77:7946 did not answer", said), said
+
+
+def test_replayed_packets_are_counted_and_change_nothing(three):
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 5, "agreement")
+    wire = three.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3), where="sw")
+    wire.bind(("p1", 3))
+    wire.settimeout(2)
+    frames = []
+    while len(frames) < 50:
+        frame, (_, _, kind, _, _) = wire.recvfrom(2048)
+        if kind == socket.PACKET_OUTGOING and frame[12:14] == b"\x08\x00" and frame[36:38] == struct.pack(">H", 7946):
+            frames.append(frame)  # on its way to n1
+    before = three.counters()
+    for frame in frames * 20:
+        wire.send(frame)
+    wait_for(lambda: three.counters()["cluster_replayed"] - before["cluster_replayed"] > 900, 3, "replays are counted")
+    assert three.counters()["cluster_changes"] == before["cluster_changes"]
+
+
+def test_an_epoch_outlives_kill_9_of_the_whole_cluster(three):
+    epoch, _ = wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 5, "agreement")
+    for node in ("n1", "n2", "n3"):
+        three("kill", node, "-9")
+    kept = [int(open(f"/run/slipring-lab/{three.name}/state/{node}.epoch").read()) for node in ("n1", "n2", "n3")]
+    assert sum(floor >= epoch for floor in kept) >= 2  # a majority has it on disk
+    for node in ("n1", "n2", "n3"):
+        three("start", node)
+    after, _ = wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 15, "agreement after all were killed")
+    assert after > epoch
