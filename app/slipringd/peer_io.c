@@ -13,12 +13,19 @@ enum { HOME_CORE = WORKER_MAX, BURST = 32 };
 _Static_assert((int)PEER_CLASS_CONTROL == (int)ENVELOPE_CONTROL && (int)PEER_CLASS_DATA == (int)ENVELOPE_DATA,
     "a packet's class is its envelope's");
 
+/* Free frames that a home has taken from its pool, in one piece, for one after the other. */
+struct hand {
+	void *frames[BURST];
+	uint32_t count;
+} __attribute__((aligned(64)));
+
 struct peer_io {
 	uint32_t workers;
 	struct mailbox *in[PEER_CLASS_COUNT];  /* to the core; data rings control's bell */
 	struct mailbox *out[PEER_CLASS_COUNT]; /* to worker 0 */
 	struct mailbox *pools[WORKER_MAX + 1][PEER_CLASS_COUNT]; /* free frames of a home */
 	struct peer_frame *frames;
+	struct hand hands[WORKER_MAX + 1][PEER_CLASS_COUNT]; /* each its home's */
 	_Atomic uint64_t lives[PEER_LIVES]; /* open hash; written by the core, in place: see peer_io_lives */
 	/* the core's */
 	struct peer_frame *going[PEER_CLASS_COUNT][BURST];
@@ -79,13 +86,14 @@ create_boxes(struct peer_io *io, struct error *error)
 struct peer_io *
 peer_io_create(uint32_t workers, struct error *error)
 {
-	struct peer_io *io = calloc(1, sizeof *io);
+	struct peer_io *io = aligned_alloc(64, (sizeof *io + 63) / 64 * 64);
 	size_t count = (size_t)PEER_CLASS_COUNT * (PEER_OUT_FRAMES + PEER_IN_FRAMES * workers);
 
 	CHECK(workers >= 1 && workers <= WORKER_MAX);
 	error_set(error, STATUS_NO_MEMORY, "no memory for packets between nodes");
 	if (!io)
 		return NULL;
+	memset(io, 0, sizeof *io);
 	io->workers = workers;
 	io->frames = calloc(count, sizeof *io->frames);
 	if (io->frames && create_boxes(io, error))
@@ -127,6 +135,16 @@ peer_io_connect(struct peer_io *io, struct mailbox *worker0)
 {
 	for (uint32_t class = 0; class < PEER_CLASS_COUNT; class++)
 		mailbox_attach(io->out[class], worker0);
+}
+
+static struct peer_frame *
+take(struct peer_io *io, uint32_t home, enum peer_class class)
+{
+	struct hand *hand = &io->hands[home][class];
+
+	if (hand->count == 0)
+		hand->count = mailbox_receive(io->pools[home][class], hand->frames, BURST);
+	return hand->count ? hand->frames[--hand->count] : NULL;
 }
 
 /* --- workers ------------------------------------------------------------------------------ */
@@ -197,14 +215,15 @@ peer_io_in(struct peer_io *io, uint32_t worker, const struct datagram *datagrams
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct datagram *datagram = &datagrams[i];
+		struct peer_frame *frame;
 		enum peer_class class;
-		void *frame;
 
 		if (datagram->service < SERVICE_PEER)
 			continue;
 		count++;
 		class = class_of(io, datagram);
-		if (mailbox_receive(io->pools[worker][class], &frame, 1) == 0) {
+		frame = take(io, worker, class);
+		if (!frame) {
 			pkt_drop(datagram->pkt, counters, drop_of(class));
 			continue;
 		}
@@ -305,9 +324,7 @@ peer_io_give(struct peer_io *io, struct peer_frame *const *frames, uint32_t n)
 struct peer_frame *
 peer_io_take(struct peer_io *io, enum peer_class class)
 {
-	void *frame;
-
-	return mailbox_receive(io->pools[HOME_CORE][class], &frame, 1) ? frame : NULL;
+	return take(io, HOME_CORE, class);
 }
 
 static ON_CORE void
