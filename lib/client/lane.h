@@ -16,9 +16,9 @@
  * Invariants: 1. floor <= unsent <= next, and next - floor <= size.
  *   2. A slot in [floor, next) is settled exactly when its sequence differs from
  *   its place. 3. in_flight counts the slots in [floor, unsent) not settled.
- *   4. Operations are sent only with a cookie (a probe fetches the first), and a
- *   write is never sent to a second boot of its owner when the first may have run it:
- *   straight, the cookie says so; by way of another node, the header's `boot`.
+ *   4. Operations are sent only with a cookie (a probe fetches the first), and each write
+ *   names the boot of its owner, the only one that may run it; another one only when
+ *   every sending came back unexecuted.
  */
 #ifndef CLIENT_LANE_H
 #define CLIENT_LANE_H

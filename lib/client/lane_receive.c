@@ -38,8 +38,11 @@ static void
 on_stale_boot(struct lane *lane, struct slot *slot, const struct native_result *result, const struct completion *from,
     uint64_t now_ns)
 {
+	/* That boot would have executed what goes to it: this answers an earlier sending. */
+	if (slot->told && slot->boot == result->version)
+		return;
 	slot->refused = true;
-	if (!slot->clean) {
+	if (!slot->clean || slot->told) {
 		lane_settle(lane, slot, SLIPRING_OUTCOME_UNKNOWN, NULL, from);
 		return;
 	}

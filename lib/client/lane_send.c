@@ -4,20 +4,20 @@
 #include "proto/topology.h"
 
 /*
- * The only boot that may execute a slot's write, as the header will say it; 0: any. A
- * first sending may go to whoever owns the key. By way of another node, while the
- * owner's boot is not known, it asks for that alone: no node has that boot.
+ * The only boot that may execute a slot's write, as the header says it: the owner's, as it was
+ * when the write was first sent, so that neither another boot nor another owner runs what
+ * the first may have run. Before anything is known of the owner, a boot that no node
+ * has, which only asks for the owner's.
  */
 static uint16_t
 boot_for(const struct lane *lane, const struct slot *slot)
 {
 	bool fresh = slot->tries == 0 || (slot->clean && slot->refused);
+	uint16_t boot = fresh && !slot->told ? lane->boot : slot->boot;
 
 	if (!op_is_once((enum op)slot->op))
 		return 0;
-	if (fresh && !slot->told)
-		return lane->path == &lane->direct || lane->boot != 0 ? 0 : NATIVE_BOOT_NOBODY;
-	return slot->boot != 0 ? slot->boot : NATIVE_BOOT_NOBODY;
+	return boot != 0 ? boot : NATIVE_BOOT_NOBODY;
 }
 
 static void
@@ -321,12 +321,12 @@ lane_send(struct lane *lane, uint64_t now_ns)
 {
 	if (lane->handle->node_count > 1)
 		steer(lane, now_ns);
+	if (now_ns >= lane->hedge_ns)
+		hedge_reads(lane, now_ns);
 	if (now_ns >= timer_ns(lane))
 		repeat(lane, now_ns);
 	if (lane_busy(lane))
 		lane_probe(lane->path, now_ns);
-	if (now_ns >= lane->hedge_ns)
-		hedge_reads(lane, now_ns);
 	lane_push(lane, now_ns);
 }
 

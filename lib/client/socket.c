@@ -207,7 +207,7 @@ static bool
 coarse(const struct slipring *handle, uint32_t n, uint64_t now_ns, uint64_t until_ns)
 {
 	return n == 1 && until_ns - now_ns >= RECEIVE_TIMEOUT_US * NS_PER_US &&
-	    handle->options.try_timeout_us >= RECEIVE_TIMEOUT_US;
+	    handle->options.try_timeout_us >= RECEIVE_TIMEOUT_US && handle->options.hedge_percent == 0;
 }
 
 /* The sockets of lanes with something in flight. Returns how many. */
