@@ -119,6 +119,8 @@ handle_round(struct slipring *handle, uint64_t until_ns)
 		/* An application that was away finds its answers here, not their repeats. */
 		if (lane_deadline(lane) <= now_ns)
 			socket_drain(lane);
+		if (handle->answered)
+			return;
 		lane_send(lane, now_ns);
 		if (lane_deadline(lane) < timer_ns)
 			timer_ns = lane_deadline(lane);

@@ -20,7 +20,7 @@ wait_done(void *context, const struct slipring_result *result)
 	struct wait *wait = context;
 
 	wait->result = *result;
-	wait->done = true;
+	wait->done = wait->handle->answered = true;
 	if (result->status != SLIPRING_OK)
 		memcpy(wait->error, wait->handle->error, sizeof wait->error);
 }
@@ -33,7 +33,7 @@ run_on(struct slipring *handle, struct lane *lane, const struct request *request
 	enum slipring_status status;
 
 	wait.handle = handle;
-	wait.done = false;
+	wait.done = handle->answered = false;
 	while ((status = handle_queue(handle, lane, request, wait_done, &wait)) == SLIPRING_WINDOW_FULL) {
 		lane->pins++; /* it must not go while it is waited for */
 		handle_round(handle, UINT64_MAX);
@@ -45,6 +45,7 @@ run_on(struct slipring *handle, struct lane *lane, const struct request *request
 	}
 	while (!wait.done)
 		handle_round(handle, UINT64_MAX);
+	handle->answered = false;
 	*result = wait.result;
 	if (result->status == SLIPRING_OK)
 		handle->error[0] = '\0';

@@ -71,7 +71,8 @@ struct slipring {
 	uint16_t out_len[CLIENT_BATCH];
 	uint32_t out_count;
 	struct path *out_path;
-	/* and in */
+	/* and in; `answered`: there is what a synchronous call waits for, and nothing more may be received over it */
+	bool answered;
 	uint8_t in[CLIENT_BATCH][2048];
 	struct mmsghdr in_messages[CLIENT_BATCH]; /* one for each, made once (socket_init) */
 	struct iovec in_parts[CLIENT_BATCH];

@@ -157,9 +157,12 @@ receive_batch(struct slipring *handle, struct path *path, int flags)
 void
 socket_drain(struct lane *lane)
 {
-	while (receive_batch(lane->handle, &lane->direct, MSG_DONTWAIT) == CLIENT_BATCH)
+	struct slipring *handle = lane->handle;
+
+	while (receive_batch(handle, &lane->direct, MSG_DONTWAIT) == CLIENT_BATCH && !handle->answered)
 		;
-	while (path_is_open(&lane->detour) && receive_batch(lane->handle, &lane->detour, MSG_DONTWAIT) == CLIENT_BATCH)
+	while (path_is_open(&lane->detour) && !handle->answered &&
+	    receive_batch(handle, &lane->detour, MSG_DONTWAIT) == CLIENT_BATCH)
 		;
 }
 
@@ -182,7 +185,7 @@ sleep_on(struct slipring *handle, uint32_t n, uint64_t wait_ns)
 	if (ppoll(handle->polls, n, &wait, NULL) <= 0)
 		return;
 	/* Completions may open lanes, for which both lists may move and grow: no pointer into them is kept. */
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n && !handle->answered; i++)
 		if (handle->polls[i].revents)
 			receive(handle, handle->polled[i], false);
 }
@@ -194,7 +197,7 @@ spin_on(struct slipring *handle, uint32_t n, uint64_t until_ns)
 	bool some = false;
 
 	do {
-		for (uint32_t i = 0; i < n; i++)
+		for (uint32_t i = 0; i < n && !handle->answered; i++)
 			some |= receive(handle, handle->polled[i], false);
 	} while (!some && handle_now_ns() < until_ns);
 }

@@ -469,6 +469,31 @@ a_composed_frame_is_what_the_server_parses(void **state)
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define WITH_WORKERS(test) { #test " (3 workers)", test, setup_workers, teardown, NULL }
 
+static void
+a_value_read_outlasts_the_answers_of_other_workers(void **state)
+{
+	struct slipring *cache = ((struct fixture *)*state)->cache;
+	enum { ROUNDS = 200, OTHERS = 30 };
+	char value[1000], key[16];
+	struct slipring_result r;
+
+	for (unsigned k = 0; k < OTHERS; k++) {
+		memset(value, 'a' + (int)(k % 26), sizeof value);
+		assert_int_equal(slipring_set(cache, key, (size_t)snprintf(key, sizeof key, "k%u", k), value, sizeof value, 0, 0,
+		    NULL), SLIPRING_OK);
+	}
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned k = 0; k < OTHERS; k++)
+			assert_int_equal(slipring_submit(cache, &(struct slipring_request){ .op = SLIPRING_OP_GET, .key = key,
+			    .key_len = (size_t)snprintf(key, sizeof key, "k%u", k) }), SLIPRING_OK);
+		memset(value, 'a' + (int)(round % OTHERS % 26), sizeof value);
+		assert_int_equal(slipring_get(cache, key, (size_t)snprintf(key, sizeof key, "k%u", round % OTHERS), &r), SLIPRING_OK);
+		assert_int_equal(r.value_len, sizeof value);
+		assert_memory_equal(r.value, value, sizeof value);
+		slipring_flush(cache);
+	}
+}
+
 int
 main(void)
 {
@@ -491,6 +516,7 @@ main(void)
 		WITH_WORKERS(large_values_in_flight_together_do_not_mix),
 		WITH(a_large_value_that_changes_is_never_torn),
 		WITH(spinning_and_a_window_of_one_work_as_well),
+		WITH_WORKERS(a_value_read_outlasts_the_answers_of_other_workers),
 		WITH_WORKERS(the_examples_run),
 		cmocka_unit_test(only_slipring_names_are_exported),
 		cmocka_unit_test(a_composed_frame_is_what_the_server_parses),

@@ -345,14 +345,15 @@ static unsigned
 counted(struct fixture *f, unsigned k)
 {
 	struct slipring_result r;
-	char key[16];
+	char key[16], number[24] = "";
 	int len = snprintf(key, sizeof key, "n%u", k);
 	enum slipring_status status = slipring_get(f->cache, key, (size_t)len, &r);
 
 	if (status == SLIPRING_NOT_FOUND)
 		return 0;
 	assert_int_equal(status, SLIPRING_OK);
-	return (unsigned)strtoul(r.value, NULL, 10);
+	memcpy(number, r.value, r.value_len < sizeof number - 1 ? r.value_len : sizeof number - 1);
+	return (unsigned)strtoul(number, NULL, 10);
 }
 
 /* Waits until the handle goes by this epoch. */
