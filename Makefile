@@ -162,6 +162,9 @@ TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests
 system: all client bench-programs $(TEST_TOOLS) ## the lab: real nodes, real frames (root)
 	@$(PYTEST) tests/system
 
+test-cluster: all ## two scripts against a cluster of their own: its interface, and a node killed under it
+	@scripts/tests/run
+
 drill: all ## what bad luck does to a cluster: kill, stop, partition, loss, attacks; NAME=kill for one
 	@scripts/drill $(or $(NAME),all)
 
@@ -218,6 +221,6 @@ bench-programs: all $(BENCHES) $(SIM)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run cluster stop drill drill-slice check check-rules check-roles check-unit check-fuzz test unit dpdk python python-cli differential asan \
+.PHONY: help all run cluster stop test-cluster drill drill-slice check check-rules check-roles check-unit check-fuzz test unit dpdk python python-cli differential asan \
   race race-run fuzz fuzz-run fuzz-slice system pure roles cover \
   profile drills drills-pci soak soak-slice fmt clean

@@ -80,8 +80,6 @@ def trouble(node, count):
     if status != 200:
         return f"{node} is not ready: {', '.join(ready['reasons']) if ready else 'no answer'}"
     status, seen = ask(node, "/cluster/status")
-    if status == 404:
-        return None  # a daemon that cannot say more
     alive = 1 + sum(peer["status"] == "Alive" for peer in seen["peers"]) if seen else 0
     if alive != count:
         return f"{node} sees {alive} of {count} nodes alive"

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 LAB = os.environ.get("SLIPRING_LAB") or "slipring"
@@ -89,11 +91,13 @@ def enter(netns):
 
 
 @contextlib.contextmanager
-def lock():
-    """One lab command changes the machine at a time: labs share its huge pages."""
+def lock(what=LAB):
+    """One command changes a lab at a time, and one lab the machine (`what` empty): labs share its huge pages."""
     os.makedirs(LABS, exist_ok=True)
     with open(f"{LABS}/.lock", "w") as f:
-        fcntl.flock(f, fcntl.LOCK_EX)
+        # A byte of the file for each name; of an open file, not of the process, so that both can be held.
+        place = zlib.crc32(what.encode()) if what else 1 << 32
+        fcntl.fcntl(f, fcntl.F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0))
         yield
 
 
@@ -246,7 +250,7 @@ def huge_free():
 
 
 def huge_take(pages):
-    """Reserves what is missing; False when the machine cannot give it."""
+    """Reserves what is missing; False when the machine cannot give it. Under the machine's lock, until they are in use."""
     ledger = huge_ledger()
     if not ledger["labs"]:
         ledger["former"] = int(read(HUGE_COUNT, "0"))
@@ -261,13 +265,18 @@ def huge_take(pages):
         except OSError:
             pass
     if huge_free() < pages:
-        huge_give()
+        huge_return()
         return False
     return True
 
 
 def huge_give():
     """Takes back what this lab added."""
+    with lock(""):
+        huge_return()
+
+
+def huge_return():
     if not os.path.exists(f"{LABS}/.huge"):
         return
     ledger = huge_ledger()
