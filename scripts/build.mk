@@ -122,7 +122,7 @@ $(BUILD)/slipringd: $(call obj,$(wildcard app/slipringd/*.c)) $(LIBCONTROL) $(LI
 $(BUILD)/slipring: $(call obj,$(wildcard app/slipring/*.c)) $(LIBCLIENT)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -ljansson $(CORE_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcurl -ljansson $(CORE_LIBS)
 
 .PRECIOUS: $(BUILD)/%.o $(BUILD)/%.a
 .SECONDARY:

@@ -29,7 +29,12 @@ enum exit_code {
 /* What the options say, as options_parse leaves it. */
 struct cli {
 	const struct command *command;
-	struct slipring *cache; /* open, when the command talks to a node */
+	struct slipring *cache; /* open, when the command talks to a node over its native protocol */
+	struct slipring_options options; /* with which it was opened */
+	struct control *control; /* open, when it talks to the control plane (control.h) */
+	const char *control_at, *token_file, *ca_file;
+	bool follow;          /* events */
+	uint64_t limit;       /* keys */
 	const char *host, *key_file, *pcap;
 	uint16_t port;
 	uint32_t timeout_ms;
@@ -50,11 +55,14 @@ struct cli {
 	struct owned *owned; /* freed at the end */
 };
 
+/* What a command talks to. */
+enum command_way { WAY_NODE, WAY_NOBODY, WAY_CONTROL };
+
 struct command {
 	const char *name;
 	int (*run)(struct cli *cli, int argc, char **argv); /* arguments behind the name */
 	int arguments_min, arguments_max;
-	bool offline;         /* needs no node */
+	enum command_way way;
 	const char *options;  /* letters it takes beside the general ones */
 	const char *synopsis; /* arguments */
 	const char *summary;  /* one line */
@@ -67,6 +75,9 @@ const struct command *command_find(const char *name);
 /* Letters of the options every command takes, and of those that need a node. */
 #define OPTIONS_GENERAL "hj"
 #define OPTIONS_NODE "HptKs"
+#define OPTIONS_CONTROL "HtUkA"
+/* What a command takes beside those of its own. */
+const char *options_of_way(enum command_way way);
 
 /* Fills *cli from the options; returns the index of the first argument, or -1 after complaining. */
 int options_parse(struct cli *cli, int argc, char **argv);
@@ -74,7 +85,8 @@ int options_parse(struct cli *cli, int argc, char **argv);
 void options_help(const char *letters);
 /* Calls `each` for the options whose letters are in `letters`; argument is NULL for those without. */
 struct option_spec {
-	char letter;
+	char letter;     /* names it in the tables; no two have the same */
+	char flag;       /* as it is typed: of two with one flag a command takes at most one */
 	const char *name, *argument, *text;
 };
 void options_each(const char *letters, void (*each)(const struct option_spec *spec));
@@ -136,6 +148,17 @@ int command_bench(struct cli *cli, int argc, char **argv);
 int command_top(struct cli *cli, int argc, char **argv);
 int command_import(struct cli *cli, int argc, char **argv);
 int command_export(struct cli *cli, int argc, char **argv);
+int command_status(struct cli *cli, int argc, char **argv);
+int command_members(struct cli *cli, int argc, char **argv);
+int command_ring(struct cli *cli, int argc, char **argv);
+int command_owners(struct cli *cli, int argc, char **argv);
+int command_events(struct cli *cli, int argc, char **argv);
+int command_metrics(struct cli *cli, int argc, char **argv);
+int command_join(struct cli *cli, int argc, char **argv);
+int command_leave(struct cli *cli, int argc, char **argv);
+int command_drain(struct cli *cli, int argc, char **argv);
+int command_probe(struct cli *cli, int argc, char **argv);
+int command_keys(struct cli *cli, int argc, char **argv);
 int command_completion(struct cli *cli, int argc, char **argv);
 int command_help(struct cli *cli, int argc, char **argv);
 

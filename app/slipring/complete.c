@@ -34,8 +34,7 @@ each_option(const struct command *command, void (*each)(const struct option_spec
 {
 	options_each(command->options, each);
 	options_each(OPTIONS_GENERAL, each);
-	if (!command->offline)
-		options_each(OPTIONS_NODE, each);
+	options_each(options_of_way(command->way), each);
 }
 
 /* --- bash ---------------------------------------------------------------------------- */
@@ -50,14 +49,14 @@ static void
 bash_argument(const struct option_spec *spec)
 {
 	if (spec->argument)
-		printf("|-%c|--%s", spec->letter, spec->name);
+		printf("|-%c|--%s", spec->flag, spec->name);
 }
 
 static void
 bash_file_argument(const struct option_spec *spec)
 {
 	if (takes_file(spec->argument))
-		printf("|-%c|--%s", spec->letter, spec->name);
+		printf("|-%c|--%s", spec->flag, spec->name);
 }
 
 static void
@@ -150,14 +149,14 @@ zsh_text(const char *text, const char *special)
 static void
 zsh_option(const struct option_spec *spec)
 {
-	printf(" \\\n\t\t\t'(-%c --%s)'{-%c%s,--%s%s}'[", spec->letter, spec->name, spec->letter, spec->argument ? "+" : "",
+	printf(" \\\n\t\t\t'(-%c --%s)'{-%c%s,--%s%s}'[", spec->flag, spec->name, spec->flag, spec->argument ? "+" : "",
 	    spec->name, spec->argument ? "=" : "");
 	zsh_text(spec->text, "[]\\");
 	putchar(']');
 	if (spec->argument) {
 		putchar(':');
 		zsh_text(spec->argument, ":\\");
-		printf(":%s", takes_file(spec->argument) ? "_files" : spec->letter == 'H' ? "_hosts" : " ");
+		printf(":%s", takes_file(spec->argument) ? "_files" : spec->flag == 'H' ? "_hosts" : " ");
 	}
 	putchar('\'');
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cli.h"
+#include "control.h"
 
 enum { TIMEOUT_MS = 2000, TRY_TIMEOUT_MS = 200 };
 
@@ -197,6 +197,7 @@ cli_open(struct cli *cli)
 		options.window = cli->batch;
 	if (cli->window > options.window)
 		options.window = cli->window;
+	cli->options = options;
 	cli->cache = slipring_open(cli->host, &options);
 	if (!cli->cache)
 		return cli_fail(cli, EXIT_USAGE, "out of memory");
@@ -209,11 +210,14 @@ static void
 help_all(void)
 {
 	printf("usage: slipring [OPTION...] COMMAND [OPTION...] [ARGUMENT...]\n\n"
-	    "Gets and stores values in a Slipring cache over its native UDP protocol.\n\nCommands:\n");
+	    "Gets and stores values in a Slipring cache over its native UDP protocol, and looks after its\n"
+	    "nodes over their control planes.\n\nCommands:\n");
 	for (const struct command *c = commands; c->name; c++)
 		printf("  %-10s %-22s %s\n", c->name, c->synopsis, c->summary);
 	printf("\nOptions of all commands:\n");
 	options_help(OPTIONS_GENERAL OPTIONS_NODE);
+	printf("\nOptions of status, members, ring, owners, events, metrics, keys, join, leave, drain, probe:\n");
+	options_help(OPTIONS_GENERAL OPTIONS_CONTROL);
 	printf("\n`slipring COMMAND --help` tells more. Exit status: 0 done, 1 not found or not stored,\n"
 	    "2 usage, 3 node not reached, 4 refused by the node, 5 outcome unknown. See slipring(1).\n");
 }
@@ -228,8 +232,7 @@ help_one(const struct command *command)
 	printf("\nOptions:\n");
 	options_help(command->options);
 	options_help(OPTIONS_GENERAL);
-	if (!command->offline)
-		options_help(OPTIONS_NODE);
+	options_help(options_of_way(command->way));
 }
 
 int
@@ -256,11 +259,14 @@ run(struct cli *cli, int argc, char **argv)
 		return cli_fail(cli, EXIT_USAGE, "%s takes %s%s; see slipring %s --help", command->name,
 		    command->synopsis[0] ? command->synopsis : "no arguments", argc > command->arguments_max ? " and no more" : "",
 		    command->name);
-	if (!command->offline && !cli->pcap)
+	if (command->way == WAY_NODE && !cli->pcap)
 		code = cli_open(cli);
+	else if (command->way == WAY_CONTROL)
+		code = control_open(cli);
 	if (code == EXIT_OK)
 		code = command->run(cli, argc, argv);
 	slipring_close(cli->cache);
+	control_close(cli);
 	free_owned(cli);
 	if (fflush(stdout) != 0 && code == EXIT_OK)
 		code = cli_fail(cli, EXIT_REFUSED, "cannot write the output: %s", strerror(errno));

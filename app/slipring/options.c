@@ -8,47 +8,43 @@
 #include "cli.h"
 
 static const struct option_spec specs[] = {
-	{ 'H', "host", "HOST[:PORT]", "node to talk to; default $SLIPRING_HOST; n1 inside the lab" },
-	{ 'p', "port", "PORT", "its UDP port; default 7411" },
-	{ 't', "timeout", "TIME", "give up after this long without an answer; default 2s" },
-	{ 'K', "key-file", "FILE", "shared key, 64 hexadecimal digits: frames are signed" },
-	{ 's', "spin", NULL, "wait by spinning: lowest latency, a whole CPU" },
-	{ 'j', "json", NULL, "answer as one JSON object" },
-	{ 'h', "help", NULL, "this text" },
-	{ 'x', "hex", NULL, "keys are given, and keys and values shown, as hexadecimal digits" },
-	{ 'r', "raw", NULL, "exactly the value's bytes, also to a terminal" },
-	{ 'T', "ttl", "TIME", "expires after TIME: 90, 90s, 15m, 12h, 7d, 500ms; default: never" },
-	{ 'F', "flags", "N", "32-bit number kept with the value for the application" },
-	{ 'c', "cas", "VERSION", "only when the item's version is still VERSION" },
-	{ 'a', "add", NULL, "only when the key is missing" },
-	{ 'R', "replace", NULL, "only when the key is present" },
-	{ 'C', "create", "N", "a missing key becomes N (with --ttl)" },
-	{ 'q', "quick", NULL, "two seconds a measurement (the default)" },
-	{ 'd', "duration", "TIME", "length of each measurement, 100ms to 1h" },
-	{ 'n', "keys", "N", "keys used; default 10000" },
-	{ 'v', "value-size", "BYTES", "bytes a value; default 64" },
-	{ 'b', "batch", "N", "operations in flight in the batched measurement; default 64" },
-	{ 'g', "reads", "PERCENT", "share of gets, the rest are sets; default 90" },
-	{ 'o', "rate", "N", "open loop: N operations a second at Poisson times; default: what one at a time reached" },
-	{ 'P', "pcap", "FILE", "write request frames for packet generators instead of measuring" },
-	{ 'N', "frames", "N", "frames in the pcap; default 10000" },
-	{ 'S', "seed", "N", "of keys and times; default 1" },
-	{ 'f', "from", "LINE", "begin with this line of the file; what came before is skipped" },
-	{ 'w', "window", "N", "operations in flight, 1 to 4096; default 256" },
-	{ 'i', "interval", "TIME", "time between two looks, 100ms to 1h; default 1s" },
-	{ 'O', "once", NULL, "look once and end" },
+	{ 'H', 'H', "host", "HOST[:PORT]", "node to talk to; default $SLIPRING_HOST; n1 inside the lab" },
+	{ 'p', 'p', "port", "PORT", "its UDP port; default 7411" },
+	{ 't', 't', "timeout", "TIME", "give up after this long without an answer; default 2s" },
+	{ 'K', 'K', "key-file", "FILE", "shared key, 64 hexadecimal digits: frames are signed" },
+	{ 's', 's', "spin", NULL, "wait by spinning: lowest latency, a whole CPU" },
+	{ 'j', 'j', "json", NULL, "answer as one JSON object" },
+	{ 'h', 'h', "help", NULL, "this text" },
+	{ 'x', 'x', "hex", NULL, "keys are given, and keys and values shown, as hexadecimal digits" },
+	{ 'r', 'r', "raw", NULL, "exactly the value's bytes, also to a terminal" },
+	{ 'T', 'T', "ttl", "TIME", "expires after TIME: 90, 90s, 15m, 12h, 7d, 500ms; default: never" },
+	{ 'F', 'F', "flags", "N", "32-bit number kept with the value for the application" },
+	{ 'c', 'c', "cas", "VERSION", "only when the item's version is still VERSION" },
+	{ 'a', 'a', "add", NULL, "only when the key is missing" },
+	{ 'R', 'R', "replace", NULL, "only when the key is present" },
+	{ 'C', 'C', "create", "N", "a missing key becomes N (with --ttl)" },
+	{ 'q', 'q', "quick", NULL, "two seconds a measurement (the default)" },
+	{ 'd', 'd', "duration", "TIME", "length of each measurement, 100ms to 1h" },
+	{ 'n', 'n', "keys", "N", "keys used; default 10000" },
+	{ 'v', 'v', "value-size", "BYTES", "bytes a value; default 64" },
+	{ 'b', 'b', "batch", "N", "operations in flight in the batched measurement; default 64" },
+	{ 'g', 'g', "reads", "PERCENT", "share of gets, the rest are sets; default 90" },
+	{ 'o', 'o', "rate", "N", "open loop: N operations a second at Poisson times; default: what one at a time reached" },
+	{ 'P', 'P', "pcap", "FILE", "write request frames for packet generators instead of measuring" },
+	{ 'N', 'N', "frames", "N", "frames in the pcap; default 10000" },
+	{ 'S', 'S', "seed", "N", "of keys and times; default 1" },
+	{ 'f', 'f', "from", "LINE", "begin with this line of the file; what came before is skipped" },
+	{ 'w', 'w', "window", "N", "operations in flight, 1 to 4096; default 256" },
+	{ 'i', 'i', "interval", "TIME", "time between two looks, 100ms to 1h; default 1s" },
+	{ 'U', 'U', "control", "SOCKET|URL", "the node's control plane; default $SLIPRING_CONTROL, else HOST.sock in $SLIPRING_RUN_DIR" },
+	{ 'k', 'k', "token-file", "FILE", "bearer token for a control plane over TCP; default $SLIPRING_TOKEN" },
+	{ 'A', 'A', "ca", "FILE", "certificate of the authority that signed the control plane's, PEM" },
+	{ 'L', 'f', "follow", NULL, "go on with what happens, until Ctrl-C" },
+	{ 'm', 'm', "limit", "N", "at most so many keys" },
+	{ 'O', 'O', "once", NULL, "look once and end" },
 };
 
-enum { SPEC_COUNT = sizeof specs / sizeof specs[0], UNKNOWN = -1 };
-
-static int
-spec_find(int letter)
-{
-	for (int i = 0; i < SPEC_COUNT; i++)
-		if (specs[i].letter == letter)
-			return i;
-	return UNKNOWN;
-}
+enum { SPEC_COUNT = sizeof specs / sizeof specs[0], UNKNOWN = -1, LONG = 256 /* and its place: what getopt gives for a long option */ };
 
 void
 options_help(const char *letters)
@@ -58,7 +54,7 @@ options_help(const char *letters)
 
 		if (!strchr(letters, specs[i].letter))
 			continue;
-		snprintf(left, sizeof left, "-%c, --%s%s%s", specs[i].letter, specs[i].name,
+		snprintf(left, sizeof left, "-%c, --%s%s%s", specs[i].flag, specs[i].name,
 		    specs[i].argument ? " " : "", specs[i].argument ? specs[i].argument : "");
 		printf("  %-26s %s\n", left, specs[i].text);
 	}
@@ -177,6 +173,19 @@ take_many(struct cli *cli, int letter, const char *text)
 }
 
 static bool
+take_control(struct cli *cli, int letter, const char *text)
+{
+	switch (letter) {
+	case 'U': cli->control_at = text; return true;
+	case 'k': cli->token_file = text; return true;
+	case 'A': cli->ca_file = text; return true;
+	case 'L': return cli->follow = true;
+	case 'm': return take_number(cli, "limit", text, 1, UINT64_MAX, &cli->limit);
+	default: return take_many(cli, letter, text);
+	}
+}
+
+static bool
 take(struct cli *cli, int letter, const char *text)
 {
 	uint32_t port;
@@ -195,7 +204,7 @@ take(struct cli *cli, int letter, const char *text)
 	case 'h': return cli->help = true;
 	case 'x': return cli->hex = true;
 	case 'r': return cli->raw = true;
-	default: return take_many(cli, letter, text);
+	default: return take_control(cli, letter, text);
 	}
 }
 
@@ -206,9 +215,27 @@ accepted(const struct cli *cli, int letter)
 
 	if (strchr(OPTIONS_GENERAL, letter))
 		return true;
-	if (!command)
-		return strchr(OPTIONS_NODE, letter) != NULL; /* before the command's name */
-	return strchr(command->options, letter) || (!command->offline && strchr(OPTIONS_NODE, letter));
+	if (!command) /* before the command's name */
+		return strchr(OPTIONS_NODE OPTIONS_CONTROL, letter) != NULL;
+	return strchr(command->options, letter) || strchr(options_of_way(command->way), letter);
+}
+
+const char *
+options_of_way(enum command_way way)
+{
+	return way == WAY_NODE ? OPTIONS_NODE : way == WAY_CONTROL ? OPTIONS_CONTROL : "";
+}
+
+/* The option that a flag means here; one that the command takes goes before others. */
+static int
+spec_of_flag(const struct cli *cli, int flag)
+{
+	int found = UNKNOWN;
+
+	for (int i = 0; i < SPEC_COUNT; i++)
+		if (specs[i].flag == flag && (found == UNKNOWN || accepted(cli, specs[i].letter)))
+			found = i;
+	return found;
 }
 
 /*
@@ -223,8 +250,10 @@ fill_getopt(const struct cli *cli, struct option *longs, char *shorts)
 	*shorts++ = ':';
 	for (int i = 0; i < SPEC_COUNT; i++) {
 		longs[i] = (struct option){ specs[i].name, specs[i].argument ? required_argument : no_argument, NULL,
-			specs[i].letter };
-		*shorts++ = specs[i].letter;
+			LONG + i };
+		if (spec_of_flag(cli, specs[i].flag) != i)
+			continue;
+		*shorts++ = specs[i].flag;
 		if (specs[i].argument)
 			*shorts++ = ':';
 	}
@@ -256,9 +285,11 @@ options_parse(struct cli *cli, int argc, char **argv)
 			return refuse(cli, argv[optind - 1], "no such option (arguments that start with - go behind --)");
 		if (letter == ':')
 			return refuse(cli, argv[optind - 1], "needs an argument");
-		if (!accepted(cli, letter))
-			return refuse(cli, specs[spec_find(letter)].name, "not an option of this command");
-		if (!take(cli, letter, optarg))
+		int place = letter >= LONG ? letter - LONG : spec_of_flag(cli, letter);
+
+		if (!accepted(cli, specs[place].letter))
+			return refuse(cli, specs[place].name, "not an option of this command");
+		if (!take(cli, specs[place].letter, optarg))
 			return -1;
 	}
 	return optind;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "top_nodes.h"
 
 enum { INTERVAL_MS = 1000 };
 
@@ -125,10 +126,10 @@ show(const struct cli *cli, const struct screen *screen, const json_t *figures, 
 
 /* A node that does not answer is said on the screen and looked at again; elsewhere it is the end. */
 static int
-watch(struct cli *cli, const struct screen *screen)
+watch(struct cli *cli, struct top_nodes *nodes, const struct screen *screen)
 {
 	uint32_t interval_ms = cli->interval_ms ? cli->interval_ms : INTERVAL_MS;
-	struct look before = look_take(cli), now = { .node = NULL };
+	struct look before = look_take(cli, nodes), now = { .node = NULL };
 	/* Nobody wants to look at nothing: the first figures come soon, however long the interval. */
 	uint64_t next_ms = clock_ns() / NS_PER_MS + (screen->on && interval_ms > INTERVAL_MS ? INTERVAL_MS : interval_ms);
 	json_t *figures = NULL, *fresh;
@@ -137,10 +138,10 @@ watch(struct cli *cli, const struct screen *screen)
 
 	while ((status == SLIPRING_OK || screen->on) && !ferror(stdout) && wait_until(screen, next_ms, &resized)) {
 		if (!resized) {
-			now = look_take(cli);
+			now = look_take(cli, nodes);
 			status = now.status;
 			next_ms = clock_ns() / NS_PER_MS + interval_ms;
-			fresh = top_figures(&before, &now);
+			fresh = nodes ? top_cluster_figures(&before, &now) : top_figures(&before, &now);
 			if (fresh) {
 				json_decref(figures);
 				figures = fresh;
@@ -164,6 +165,8 @@ int
 command_top(struct cli *cli, int argc, char **argv)
 {
 	struct screen screen = { .on = false };
+	struct slipring_topology topology;
+	struct top_nodes *nodes = NULL;
 	int code;
 
 	(void)argc;
@@ -172,7 +175,10 @@ command_top(struct cli *cli, int argc, char **argv)
 	hold_signals(&screen);
 	if (!cli->json && !cli->once && isatty(STDOUT_FILENO))
 		screen_open(&screen);
-	code = watch(cli, &screen);
+	if (slipring_topology(cli->cache, &topology) == SLIPRING_OK)
+		nodes = top_nodes_open(cli);
+	code = watch(cli, nodes, &screen);
 	screen_close(&screen);
+	top_nodes_close(nodes);
 	return code;
 }

@@ -81,6 +81,72 @@ draw_drops(FILE *to, const json_t *drops)
 		    real(drop, "per_second"));
 }
 
+/* --- several nodes -------------------------------------------------------------------- */
+
+static double
+busiest(const json_t *workers)
+{
+	double most = 0;
+	size_t index;
+	json_t *worker;
+
+	json_array_foreach((json_t *)workers, index, worker)
+		if (real(worker, "busy_ratio") > most)
+			most = real(worker, "busy_ratio");
+	return most;
+}
+
+static void
+draw_one(FILE *to, const json_t *one)
+{
+	char hits[16], memory[16];
+
+	fprintf(to, "%-22s %-10s ", json_string_value(json_object_get(one, "node")),
+	    json_string_value(json_object_get(one, "status")));
+	if (json_object_get(one, "error")) {
+		fprintf(to, "%s\n", json_string_value(json_object_get(one, "error")));
+		return;
+	}
+	fprintf(to, "%7zu %6.1f%% %10.0f %7s %6.0fus %10.0f %7s %8.0f\n", json_array_size(json_object_get(one, "workers")),
+	    100 * busiest(json_object_get(one, "workers")), real(one, "operations_per_second"), percent(one, "hit_ratio", hits),
+	    real(one, "rtt_us"), real(one, "items"), percent(one, "memory_ratio", memory), real(one, "drops_per_second"));
+}
+
+/* Every worker of every node: after the nodes, as far as there is room. */
+static void
+draw_all_workers(FILE *to, const json_t *nodes)
+{
+	size_t index;
+	json_t *one;
+
+	json_array_foreach((json_t *)nodes, index, one)
+		if (json_array_size(json_object_get(one, "workers")) > 1) {
+			fprintf(to, "\n%s\n", json_string_value(json_object_get(one, "node")));
+			draw_workers(to, json_object_get(one, "workers"));
+		}
+}
+
+static void
+draw_cluster(FILE *to, const char *where, const json_t *figures)
+{
+	json_t *nodes = json_object_get(figures, "nodes"), *one;
+	char hits[16];
+	size_t index;
+
+	fprintf(to, "slipring %s  %zu nodes  epoch %lld\n\n", where, json_array_size(nodes),
+	    (long long)json_integer_value(json_object_get(figures, "epoch")));
+	fprintf(to, "Operations %12.0f/s   gets %.0f/s  sets %.0f/s  hit ratio %s\n", real(figures, "operations_per_second"),
+	    real(figures, "gets_per_second"), real(figures, "sets_per_second"), percent(figures, "hit_ratio", hits));
+	fprintf(to, "Frames in  %12.0f/s   out %.0f/s  dropped %.0f/s  items %.0f  evictions %.0f/s\n\n",
+	    real(figures, "rx_frames_per_second"), real(figures, "tx_frames_per_second"), real(figures, "drops_per_second"),
+	    real(figures, "items"), real(figures, "evictions_per_second"));
+	fprintf(to, "%-22s %-10s %7s %7s %10s %7s %8s %10s %7s %8s\n", "NODE", "STATUS", "WORKERS", "BUSY", "OPS/S", "HITS", "PING",
+	    "ITEMS", "MEMORY", "DROPS/S");
+	json_array_foreach(nodes, index, one)
+		draw_one(to, one);
+	draw_all_workers(to, nodes);
+}
+
 /* A terminal wraps what is too long and scrolls what is too much: both are cut. */
 static void
 cut(FILE *to, const char *text, unsigned columns, unsigned rows)
@@ -108,10 +174,14 @@ top_draw(FILE *to, const char *where, const json_t *figures, unsigned columns, u
 
 	if (!page)
 		abort();
-	draw_head(page, where, figures);
-	draw_node(page, figures);
-	draw_workers(page, json_object_get(figures, "workers"));
-	draw_drops(page, json_object_get(figures, "drops"));
+	if (json_object_get(figures, "nodes")) {
+		draw_cluster(page, where, figures);
+	} else {
+		draw_head(page, where, figures);
+		draw_node(page, figures);
+		draw_workers(page, json_object_get(figures, "workers"));
+		draw_drops(page, json_object_get(figures, "drops"));
+	}
 	fclose(page);
 	cut(to, text, columns, rows);
 	free(text);

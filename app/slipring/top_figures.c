@@ -2,13 +2,35 @@
 #include <string.h>
 
 #include "clock.h"
-#include "top.h"
+#include "top_nodes.h"
+
+/* A cluster answers as long as one of its nodes does. */
+static void
+look_around(struct cli *cli, struct top_nodes *nodes, struct look *look)
+{
+	struct slipring_topology topology;
+	json_t *one;
+	size_t index;
+
+	look->status = slipring_topology(cli->cache, &topology); /* who is there now */
+	look->nodes = top_nodes_look(nodes);
+	json_array_foreach(look->nodes, index, one)
+		if (json_object_get(one, "stats"))
+			look->status = SLIPRING_OK;
+	if (look->status != SLIPRING_OK)
+		snprintf(look->why, sizeof look->why, "%s", slipring_error(cli->cache));
+	look->taken_ns = clock_ns();
+}
 
 struct look
-look_take(struct cli *cli)
+look_take(struct cli *cli, struct top_nodes *nodes)
 {
 	struct look look = { .node = NULL };
 
+	if (nodes) {
+		look_around(cli, nodes, &look);
+		return look;
+	}
 	look.node = stats_object(cli, "", &look.status);
 	if (look.node)
 		look.workers = stats_workers(cli, &look.status);
@@ -28,6 +50,7 @@ look_free(struct look *look)
 {
 	json_decref(look->node);
 	json_decref(look->workers);
+	json_decref(look->nodes);
 	*look = (struct look){ .node = NULL };
 }
 
@@ -147,5 +170,103 @@ top_figures(const struct look *before, const struct look *now)
 	json_array_foreach(now->workers, index, worker)
 		json_array_append_new(workers, worker_figures(json_array_get(before->workers, index), worker, seconds));
 	json_object_set_new(figures, "workers", workers);
+	return figures;
+}
+
+/* --- several nodes ------------------------------------------------------------------------ */
+
+static const json_t *
+entry_of(const json_t *nodes, const char *where)
+{
+	size_t index;
+	json_t *one;
+
+	json_array_foreach((json_t *)nodes, index, one)
+		if (strcmp(json_string_value(json_object_get(one, "node")), where) == 0)
+			return one;
+	return NULL;
+}
+
+static struct look
+look_of(const json_t *one)
+{
+	return (struct look){ .node = json_object_get(one, "stats"), .workers = json_object_get(one, "workers"),
+		.taken_ns = (uint64_t)json_integer_value(json_object_get(one, "taken_ns")) };
+}
+
+/* One node's figures, or that it does not answer. */
+static json_t *
+one_figures(const json_t *before, const json_t *now)
+{
+	struct look then = look_of(before), look = look_of(now);
+	json_t *figures = top_figures(&then, &look), *rtt = json_object_get(now, "rtt_us");
+
+	if (!figures)
+		figures = json_object();
+	json_object_set(figures, "node", json_object_get(now, "node"));
+	json_object_set(figures, "status", json_object_get(now, "status"));
+	if (rtt)
+		json_object_set(figures, "rtt_us", rtt);
+	if (json_object_get(now, "error"))
+		json_object_set(figures, "error", json_object_get(now, "error"));
+	return figures;
+}
+
+static double
+sum_of(const json_t *nodes, const char *name)
+{
+	double sum = 0;
+	size_t index;
+	json_t *one;
+
+	json_array_foreach((json_t *)nodes, index, one)
+		sum += json_number_value(json_object_get(one, name));
+	return sum;
+}
+
+/* Hits of all nodes over gets of all nodes. */
+static void
+set_hit_ratio(json_t *figures, const json_t *nodes)
+{
+	double hits = 0, gets = 0;
+	size_t index;
+	json_t *one;
+
+	json_array_foreach((json_t *)nodes, index, one) {
+		double rate = json_number_value(json_object_get(one, "gets_per_second"));
+
+		gets += rate;
+		hits += rate * json_number_value(json_object_get(one, "hit_ratio"));
+	}
+	set_share(figures, "hit_ratio", hits, gets);
+}
+
+json_t *
+top_cluster_figures(const struct look *before, const struct look *now)
+{
+	static const char *const sums[] = { "operations_per_second", "gets_per_second", "sets_per_second",
+		"rx_frames_per_second", "tx_frames_per_second", "drops_per_second", "evictions_per_second" };
+	json_t *figures = json_object(), *nodes = json_array(), *one, *epoch = NULL;
+	size_t index;
+
+	if (!before->nodes || !now->nodes) {
+		json_decref(figures);
+		json_decref(nodes);
+		return NULL;
+	}
+	json_array_foreach(now->nodes, index, one) {
+		json_t *seen = json_object_get(json_object_get(one, "stats"), "epoch");
+
+		if (seen && (!epoch || json_integer_value(seen) > json_integer_value(epoch)))
+			epoch = seen;
+		json_array_append_new(nodes, one_figures(entry_of(before->nodes, json_string_value(json_object_get(one, "node"))), one));
+	}
+	json_object_set(figures, "epoch", epoch ? epoch : json_null());
+	json_object_set_new(figures, "interval_seconds", json_real((double)(now->taken_ns - before->taken_ns) / 1e9));
+	for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++)
+		json_object_set_new(figures, sums[i], json_real(sum_of(nodes, sums[i])));
+	set_hit_ratio(figures, nodes);
+	json_object_set_new(figures, "items", json_integer((json_int_t)sum_of(nodes, "items")));
+	json_object_set_new(figures, "nodes", nodes);
 	return figures;
 }

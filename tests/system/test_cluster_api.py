@@ -168,6 +168,43 @@ def test_nonsense_is_refused_by_name_and_changes_nothing(three, path, body, stat
     assert settled(three) == before
 
 
+def listed(lab, node, **query):
+    """Every key that pages from a node tell, and who was absent."""
+    keys, absent, cursor = [], set(), None
+    while True:
+        arguments = "&".join(f"{name}={value}" for name, value in {**query, **({"cursor": cursor} if cursor else {})}.items())
+        page = get(lab, node, f"/v1/cache/keys?{arguments}")
+        keys += [k["key"] for k in page["keys"]]
+        absent |= set(page["absent"])
+        cursor = page["cursor"]
+        if cursor is None:
+            return keys, absent
+
+
+def test_any_node_lists_evicts_and_clears_for_all(fresh):
+    lab = fresh(nodes=3, cluster=True, no_huge=True, settings={"memory": "16M"})
+    wanted = {f"any:{i}" for i in range(60)}
+    for i, key in enumerate(sorted(wanted)):
+        status, body = ask(lab, NODES[i % 3], f"/v1/cache/{key}", "-X", "PUT", "-d", key)
+        assert status == 200, body
+    for node in NODES:
+        keys, absent = listed(lab, node, prefix="any:", limit=25)
+        assert sorted(keys) == sorted(wanted) and not absent
+    status, body = ask(lab, "n2", "/v1/cache/evict?count=3", "-X", "POST")
+    assert (status, body["items"], body["absent"]) == (200, 9, [])
+    assert ask(lab, "n1", "/v1/cache/expire", "-X", "POST")[0] == 200
+    assert len(listed(lab, "n3", prefix="any:", limit=1000)[0]) == 51
+    lab("kill", "n3", "-9")
+    lost = {k for k in wanted if get(lab, "n1", f"/v1/owners/{k}")["owners"][0]["node_id"] == "n3"}
+    wait_for(lambda: peer(lab, "n1", "n3")["status"] == "Dead", 5, "n3 is called dead")
+    keys, absent = listed(lab, "n1", limit=1000)
+    assert absent == {"n3"} and not set(keys) & lost and keys
+    status, body = ask(lab, "n1", "/v1/cache/clear", "-X", "POST")
+    assert (status, body["code"], body["absent"]) == (503, "partial", ["n3"])
+    assert {n["node_id"]: n["status"] for n in body["nodes"]} == {"n1": "ok", "n2": "ok", "n3": "owner_dead"}
+    assert listed(lab, "n2", limit=1000) == ([], {"n3"})
+
+
 def test_a_node_that_finds_no_seed_is_not_ready(fresh):
     lab = fresh(nodes=1, cluster=True, no_huge=True)
     lab("kill", "n1")
