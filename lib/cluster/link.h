@@ -14,7 +14,8 @@
  * Given up (LOST): the peer is Dead or Left, lives a new life, refuses the generation, or did
  *   not acknowledge a segment for LINK_PATIENCE_NS. Such a message was handed over once or never.
  * Lost packets: by order of transmission, 3 later ones acknowledged or 9/8 of a round trip
- *   passed (RFC 9002 6.1, after RFC 6675 and RFC 8985); then one probe (window.h).
+ *   passed (RFC 9002 6.1, after RFC 6675 and RFC 8985), more where packets overtake each other; then
+ *   one probe (window.h).
  * Threads: none. Memory: at init. Segments of both directions come from one pool; a peer takes
  *   at most as many as are left for all others (Choudhury and Hahne, "Dynamic queue length
  *   thresholds", 1998), so that one that is slow does not take all.
@@ -45,7 +46,6 @@ enum {
 	LINK_BYTES_DEFAULT = 16 << 20,
 	LINK_ACK_EVERY = 4,  /* long segments; RFC 5681 has 2, but a packet costs as much as a kilobyte here */
 	LINK_ACK_COUNT = 32, /* segments of any length: an eighth of the window */
-	LINK_REORDER = 3,    /* RFC 9002 6.1.1 */
 	LINK_TURN = 8,       /* packets to one peer before the next has its turn */
 	LINK_SMALL_SIZE = 32 << 10, /* of the smaller buffers */
 };

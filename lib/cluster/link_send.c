@@ -141,6 +141,7 @@ arrived(struct cluster *c, struct link_peer *peer, struct link_segment *segment,
 	/* Nothing sent that late has arrived yet: it was a former transmission (Eifel, RFC 3522). */
 	if (segment->transmissions > 1 && (int32_t)(echo - stamp_of(segment->sent_ns)) < 0) {
 		c->counters.link.spurious++;
+		window_spurious(&peer->window);
 		return;
 	}
 	if (segment->order > news->order)
@@ -162,8 +163,7 @@ lose(struct link_peer *peer, struct link_segment *segment)
 static void
 losses(struct cluster *c, struct link_peer *peer)
 {
-	const struct window *window = &peer->window;
-	uint64_t wait = (window->srtt_ns > window->rtt_last_ns ? window->srtt_ns : window->rtt_last_ns) * 9 / 8;
+	uint64_t wait = window_overtaken_ns(&peer->window);
 
 	peer->loss_ns = 0;
 	for (uint64_t sequence = peer->oldest; sequence < peer->next; sequence++) {
@@ -171,7 +171,7 @@ losses(struct cluster *c, struct link_peer *peer)
 
 		if (segment->acknowledged || segment->lost || segment->order > peer->order_acknowledged)
 			continue;
-		if (segment->order + LINK_REORDER <= peer->order_acknowledged || c->now_ns >= segment->sent_ns + wait) {
+		if (segment->order + peer->window.reorder <= peer->order_acknowledged || c->now_ns >= segment->sent_ns + wait) {
 			lose(peer, segment);
 			window_lost(&peer->window, segment->order, peer->order);
 		} else if (peer->loss_ns == 0 || segment->sent_ns + wait < peer->loss_ns) {

@@ -7,7 +7,14 @@ enum { PACE_BURST = 16 }; /* segments that may leave at once after a pause; the 
 void
 window_init(struct window *window)
 {
-	*window = (struct window){ .size = WINDOW_FIRST, .threshold = LINK_WINDOW };
+	*window = (struct window){ .size = WINDOW_FIRST, .threshold = LINK_WINDOW, .reorder = WINDOW_REORDER_FIRST };
+}
+
+/* A quarter faster than the window empties, so that pacing is never what limits (RFC 9002 7.7). */
+static void
+interval_set(struct window *window)
+{
+	window->interval_ns = window->srtt_ns * 4 / (5 * window->size);
 }
 
 void
@@ -21,6 +28,7 @@ window_measured(struct window *window, uint64_t rtt_ns)
 	if (window->srtt_ns == 0) {
 		window->srtt_ns = window->rtt_min_ns = rtt_ns;
 		window->rttvar_ns = rtt_ns / 2;
+		interval_set(window);
 		return;
 	}
 	if (rtt_ns < window->rtt_min_ns)
@@ -28,6 +36,7 @@ window_measured(struct window *window, uint64_t rtt_ns)
 	off = rtt_ns > window->srtt_ns ? rtt_ns - window->srtt_ns : window->srtt_ns - rtt_ns;
 	window->rttvar_ns = (3 * window->rttvar_ns + off) / 4;
 	window->srtt_ns = (7 * window->srtt_ns + rtt_ns) / 8;
+	interval_set(window);
 }
 
 uint64_t
@@ -58,6 +67,8 @@ window_acknowledged(struct window *window, uint64_t order, bool full)
 static void
 shrink(struct window *window, uint32_t size, uint64_t last)
 {
+	window->size_before = window->size;
+	window->threshold_before = window->threshold;
 	window->threshold = window->size / 2 > WINDOW_MIN ? window->size / 2 : WINDOW_MIN;
 	window->size = size;
 	window->grown = 0;
@@ -70,6 +81,25 @@ window_lost(struct window *window, uint64_t order, uint64_t last)
 	if (order <= window->recovery)
 		return;
 	shrink(window, window->size / 2 > WINDOW_MIN ? window->size / 2 : WINDOW_MIN, last);
+}
+
+void
+window_spurious(struct window *window)
+{
+	window->reorder = 2 * window->reorder < WINDOW_REORDER_MAX ? 2 * window->reorder : WINDOW_REORDER_MAX;
+	if (window->size_before > window->size) {
+		window->size = window->size_before;
+		window->threshold = window->threshold_before;
+	}
+	window->size_before = 0;
+}
+
+uint64_t
+window_overtaken_ns(const struct window *window)
+{
+	uint64_t rtt = window->srtt_ns > window->rtt_last_ns ? window->srtt_ns : window->rtt_last_ns;
+
+	return rtt + rtt * (window->reorder / WINDOW_REORDER_FIRST) / 8; /* 9/8 at first: RFC 9002 6.1.2 */
 }
 
 bool
@@ -92,8 +122,7 @@ window_idle(struct window *window, uint64_t now_ns)
 void
 window_sent(struct window *window, uint64_t now_ns)
 {
-	/* A quarter faster than the window empties, so that pacing is never what limits (RFC 9002 7.7). */
-	uint64_t interval = window->srtt_ns * 4 / (5 * window->size);
+	uint64_t interval = window->interval_ns;
 	uint64_t earliest = now_ns > PACE_BURST * interval ? now_ns - PACE_BURST * interval : 0;
 
 	window->pace_ns = (window->pace_ns > earliest ? window->pace_ns : earliest) + interval;
@@ -105,5 +134,6 @@ window_check(const struct window *window)
 {
 	CHECK(window->size >= WINDOW_MIN && window->size <= LINK_WINDOW);
 	CHECK(window->threshold >= WINDOW_MIN && window->threshold <= LINK_WINDOW);
+	CHECK(window->reorder >= WINDOW_REORDER_FIRST && window->reorder <= WINDOW_REORDER_MAX);
 	CHECK((window->srtt_ns == 0) == (window->rtt_min_ns == 0));
 }

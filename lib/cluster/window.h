@@ -11,6 +11,8 @@
  *   already. A timeout alone only sends a probe (RFC 9002 6.2); a second one in a row closes
  *   the window (7.6): on a busy machine a peer that was not scheduled for a while is more
  *   likely than a network that lost everything.
+ * A loss that was none (the segment had only been overtaken) is undone (Eifel, RFC 4015), and from then on
+ *   more patience is had with overtaking, as RFC 8985 6.2 widens its window.
  * Threads: none. Memory: the caller's.
  * Bounds: WINDOW_MIN..LINK_WINDOW segments; waiting WINDOW_RTO_MIN_NS..WINDOW_RTO_MAX_NS.
  */
@@ -27,6 +29,8 @@ enum {
 	WINDOW_MIN = 2,    /* RFC 9002 7.2 */
 	WINDOW_FIRST = 10, /* RFC 6928 */
 	WINDOW_BACKOFF_MAX = 8,
+	WINDOW_REORDER_FIRST = 3, /* RFC 9002 6.1.1 */
+	WINDOW_REORDER_MAX = 96,
 };
 
 #define WINDOW_RTO_FIRST_NS (30 * NS_PER_MS) /* before a round trip was measured: several of the slowest racks' */
@@ -43,6 +47,9 @@ struct window {
 	uint32_t threshold;          /* above it the window grows by one a round trip */
 	uint32_t grown;              /* acknowledged towards the next one */
 	uint32_t timeouts;           /* in a row */
+	uint32_t reorder;            /* so many transmissions may overtake one */
+	uint32_t size_before, threshold_before; /* the last losses; 0: nothing to undo */
+	uint64_t interval_ns;        /* between segments */
 };
 
 void window_init(struct window *window);
@@ -58,6 +65,12 @@ void window_acknowledged(struct window *window, uint64_t order, bool full);
 
 /* A transmission was lost; `last` is the newest one. */
 void window_lost(struct window *window, uint64_t order, uint64_t last);
+
+/* What was taken for lost had arrived. */
+void window_spurious(struct window *window);
+
+/* How long one sent before another may stay away longer. */
+uint64_t window_overtaken_ns(const struct window *window);
 
 /* Nothing was heard for a timeout; true: take all that is on its way for lost. */
 bool window_timed_out(struct window *window, uint64_t last);
