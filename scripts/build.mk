@@ -46,7 +46,7 @@ CFLAGS_lib_io = $(DPDK_CFLAGS)
 CFLAGS_lib_store = $(DPDK_CFLAGS)
 CFLAGS_tests_tools = -I.
 CFLAGS_tests_unit = -I. -Iapp -Wno-missing-prototypes
-CFLAGS_tests_race = -I. -Wno-missing-prototypes
+CFLAGS_tests_race = -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_model = -I.
 CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.
@@ -89,10 +89,13 @@ $(DIFFERENTIAL): $(BUILD)/tests/differential/%: $(BUILD)/obj/tests/differential/
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) $(CORE_LIBS)
 
+# The control core's tables, as it publishes them.
+$(BUILD)/tests/race/test_ring: $(call obj,app/slipringd/core_ring.c)
+
 $(RACE): $(BUILD)/tests/race/%: $(BUILD)/obj/tests/race/%.o $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBCORE) -lcmocka $(CORE_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCORE) $(LIBMODEL) $(LIBCORE) -lcmocka $(CORE_LIBS)
 
 # The daemon's poll loop, run on two lcores.
 $(BUILD)/tests/dpdk/test_workers: $(call obj,app/slipringd/worker.c)

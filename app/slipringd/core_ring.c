@@ -54,16 +54,25 @@ state_now(const struct ring_member *member, const struct member *known)
 	}
 }
 
-static void
-member_compose(struct writer *out, const struct ring_member *member, const struct member *known)
+/* Ports that make no sense would make clients refuse the whole answer. */
+static bool
+is_reachable(const struct peer_record *record)
 {
-	struct topology_node node = { .index = member->index, .worker_count = 1, .state = state_now(member, known),
-		.weight = member->weight, .rack = member->rack, .id = member->id };
+	return record->api.port != 0 && record->workers <= WORKER_MAX && record->api.port <= 65536 - record->workers;
+}
 
-	if (known) {
+static void
+member_compose(const struct core *core, struct writer *out, const struct ring_member *member, const struct member *known)
+{
+	/* Who is known to the topology alone is looked for at the node that is asked: it forwards. */
+	struct topology_node node = { .index = member->index, .first_port = core->cluster.config.api.port,
+		.worker_count = core->cluster.config.workers, .state = state_now(member, known), .weight = member->weight,
+		.rack = member->rack, .id = member->id };
+
+	if (known && is_reachable(&known->record)) {
 		memcpy(node.ip, known->record.api.ip, sizeof node.ip);
 		node.first_port = known->record.api.port;
-		node.worker_count = known->record.workers < WORKER_MAX ? known->record.workers : WORKER_MAX;
+		node.worker_count = known->record.workers;
 	}
 	topology_member_compose(out, &node);
 }
@@ -84,7 +93,7 @@ topology_bytes(const struct core *core, const struct ring_topology *topology, ui
 		if (by_index[index] != RING_NOBODY) {
 			const struct ring_member *member = &topology->members[by_index[index]];
 
-			member_compose(&out, member, members_find(&core->cluster.members, member->id));
+			member_compose(core, &out, member, members_find(&core->cluster.members, member->id));
 		}
 	CHECK(!out.failed);
 	return (uint32_t)(out.at - bytes);
@@ -144,7 +153,7 @@ is_same(const struct serve_ring *a, const struct serve_ring *b)
 	    memcmp(a->topology, b->topology, b->topology_len) == 0;
 }
 
-static void
+static ON_CORE void
 publish(struct core *core, int32_t position)
 {
 	int32_t former = core->in_force;
