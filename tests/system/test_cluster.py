@@ -2,6 +2,7 @@
 import contextlib
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -224,3 +225,46 @@ def test_an_epoch_outlives_kill_9_of_the_whole_cluster(three):
         three("start", node)
     after, _ = wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 15, "agreement after all were killed")
     assert after > epoch
+
+
+def cpus_of_core(lab, node):
+    """CPUs that a node's control core may run on."""
+    pid = lab.pid(node)
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as f:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+        if status["Name"] == "core":
+            return status["Cpus_allowed_list"]
+    return None
+
+
+def test_the_core_is_pinned_to_control_cpu_unless_it_floats(three, place):
+    assert cpus_of_core(three, "n1") != "0" or os.cpu_count() == 1  # the lab floats
+    three("start", place, "--set", "float_lcores=false", "--set", "control_cpu=0", "--set", f"worker_cpus={os.cpu_count() - 1}")
+    assert cpus_of_core(three, place) == "0"
+    three("kill", place)
+
+
+def test_a_second_signal_ends_a_node_that_waits_for_others(three):
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 15, "agreement")
+    three("partition", "n3", "n1,n2")  # nobody can acknowledge that it leaves
+    pid = three.pid("n3")
+    os.kill(pid, signal.SIGTERM)
+    time.sleep(1.2)
+    assert three.pid("n3") == pid, "it waits"
+    os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: three.pid("n3") is None, 0.7, "the end")
+    three("heal")
+    three("start", "n3")
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 15, "agreement after the return")
+
+
+def test_nothing_moves_when_nothing_happens(three):
+    wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 10, "agreement")
+    time.sleep(1)  # what follows a return settles
+    nodes = ("n1", "n2", "n3")
+    before = {n: (counter(three, n, "cluster_changes"), topology(three, n)) for n in nodes}
+    logs = {n: three.log(n) for n in nodes}
+    time.sleep(5)
+    assert {n: (counter(three, n, "cluster_changes"), topology(three, n)) for n in nodes} == before
+    assert {n: three.log(n) for n in nodes} == logs
