@@ -1,9 +1,11 @@
 /*
  * What a message between two nodes costs, and what the link makes of a lossy wire.
  *
- *   bench_link [ROUNDS]   prints a JSON object a line (of the kinds "exchange", "bulk" and "loss")
+ *   bench_link [SAMPLES]   prints a JSON object a line (of the kinds "aead", "exchange", "bulk" and "loss")
  *
+ * Medians of samples of some 100 us, so that what else the machine does hits few of them.
  * Two cluster cores in one process, packets handed over by a copy, AES-256-GCM where the CPU has it.
+ * aead: sealing and opening alone, of as many bytes as a packet with one message has.
  * exchange: A posts `batch` messages and steps, B takes them, posts as many back and steps, A takes those:
  *   cycles of both ends for one message one way (post, step, seal, open, step), everything included but the network.
  *   Acknowledgements ride on the answers.
@@ -18,7 +20,7 @@
 #include "seal/seal.h"
 #include "tests/support/link_rig.h"
 
-enum { SAMPLES_MAX = 101, LOSS_MESSAGES = 200, LOSS_CALLS = 2000, WIRE_MAX = 512 };
+enum { SAMPLES_MAX = 4001, SAMPLE_MESSAGES = 64, WARM = 4, LOSS_MESSAGES = 200, LOSS_CALLS = 2000, WIRE_MAX = 512 };
 
 static struct rig rig;
 static uint8_t bytes[CLUSTER_MESSAGE_MAX];
@@ -91,29 +93,60 @@ by_value(const void *a, const void *b)
 }
 
 static void
-measure(bool exchange, uint32_t len, uint32_t batch, uint32_t rounds)
+turn(bool exchange, uint32_t len, uint32_t batch)
+{
+	send_batch(0, 1, len, batch);
+	if (exchange)
+		send_batch(1, 0, len, batch);
+}
+
+static void
+measure(bool exchange, uint32_t len, uint32_t batch, uint32_t count)
 {
 	static double samples[SAMPLES_MAX];
-	uint32_t turns = rounds / (batch * (1 + len / 512)) + 1;
+	uint32_t turns = SAMPLE_MESSAGES / (batch * (1 + len / 512)) + 1;
 
-	for (int s = -5; s < SAMPLES_MAX; s++) {
+	for (uint32_t s = 0; s < count; s++) {
 		uint64_t start, before;
 
-		rig_run(&rig, 100 * NS_PER_MS);
+		rig_run(&rig, 20 * NS_PER_MS); /* gossip and acknowledgements go their way outside of what is measured */
+		for (int i = 0; i < WARM; i++)
+			turn(exchange, len, batch);
 		before = got;
 		start = __rdtsc();
-		for (uint32_t i = 0; i < turns; i++) {
-			send_batch(0, 1, len, batch);
-			if (exchange)
-				send_batch(1, 0, len, batch);
-		}
-		if (s >= 0)
-			samples[s] = (double)(__rdtsc() - start) / (double)(got - before);
+		for (uint32_t i = 0; i < turns; i++)
+			turn(exchange, len, batch);
+		samples[s] = (double)(__rdtsc() - start) / (double)(got - before);
 		CHECK(got - before == (uint64_t)turns * batch * (exchange ? 2 : 1));
 	}
-	qsort(samples, SAMPLES_MAX, sizeof samples[0], by_value);
+	qsort(samples, count, sizeof samples[0], by_value);
 	printf("{\"bench\":\"link\",\"kind\":\"%s\",\"bytes\":%u,\"batch\":%u,\"cycles\":%.0f,\"cycles_p10\":%.0f}\n",
-	    exchange ? "exchange" : "bulk", len, batch, samples[SAMPLES_MAX / 2], samples[SAMPLES_MAX / 10]);
+	    exchange ? "exchange" : "bulk", len, batch, samples[count / 2], samples[count / 10]);
+}
+
+static void
+measure_aead(uint32_t len, uint32_t count)
+{
+	static const uint8_t secret[AEAD_CLUSTER_KEY_LEN] = { 1 };
+	static double samples[SAMPLES_MAX];
+	uint32_t payload = PEER_HEADER_LEN + PEER_SECTION_LEN + LINK_HEADER_LEN + LINK_CHUNK_LEN + len;
+	uint8_t packet[UDP_PAYLOAD_MAX] = { 0 };
+	struct aead_key key;
+	uint64_t counter = 0;
+
+	aead_derive(&key, secret, 1, aead_best());
+	for (uint32_t s = 0; s < count; s++) {
+		uint64_t start = __rdtsc();
+
+		for (int i = 0; i < SAMPLE_MESSAGES; i++) {
+			aead_seal(&key, ++counter, secret, ENVELOPE_HEADER_LEN, packet, payload);
+			CHECK(aead_open(&key, counter, secret, ENVELOPE_HEADER_LEN, packet, payload));
+		}
+		samples[s] = (double)(__rdtsc() - start) / SAMPLE_MESSAGES;
+	}
+	qsort(samples, count, sizeof samples[0], by_value);
+	printf("{\"bench\":\"link\",\"kind\":\"aead\",\"bytes\":%u,\"cycles\":%.0f,\"cycles_p10\":%.0f}\n", len,
+	    samples[count / 2], samples[count / 10]);
 }
 
 /* --- loss, in simulated time ------------------------------------------------------------ */
@@ -179,16 +212,18 @@ int
 main(int argc, char **argv)
 {
 	static const uint32_t lens[] = { 64, 100, 200, 1024 };
-	uint32_t rounds = argc > 1 ? (uint32_t)atoi(argv[1]) : 1000;
+	uint32_t samples = argc > 1 ? (uint32_t)atoi(argv[1]) : 501;
 
-	CHECK(seal_start() && rounds > 0);
+	CHECK(seal_start() && samples > 0 && samples <= SAMPLES_MAX);
 	rig_open(&rig, 1, 16 << 20);
 	rig.delay_min_ns = rig.delay_max_ns = 10 * NS_PER_US;
 	for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++)
+		measure_aead(lens[i], samples);
+	for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++)
 		for (uint32_t batch = 1; batch <= 16; batch = batch == 1 ? 8 : batch * 2)
-			measure(true, lens[i], batch, rounds);
-	measure(true, 1 << 16, 1, rounds);
-	measure(false, 1 << 16, 1, rounds);
+			measure(true, lens[i], batch, samples);
+	measure(true, 1 << 16, 1, samples);
+	measure(false, 1 << 16, 1, samples);
 	rig_close(&rig);
 	measure_loss(0);
 	measure_loss(0.01);
