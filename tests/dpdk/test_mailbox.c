@@ -49,7 +49,7 @@ create(const char *name)
  * steps by which the sleeper goes to sleep.
  */
 struct table {
-	struct mailbox *sleeper, *poller;
+	struct mailbox *sleeper, *poller, *bell; /* bell: what is slept on */
 	uint32_t lost; /* sleeps that only the timeout ended */
 	atomic_bool over;
 };
@@ -91,29 +91,69 @@ ask(struct table *table, struct prng *prng, uintptr_t question)
 		uint64_t before = now_ms();
 
 		pause_for(prng_below(prng, ANSWER_CYCLES_MAX)); /* the last look was a while ago */
-		io_wait(NULL, table->sleeper, SLEEP_MS);
+		io_wait(NULL, table->bell, SLEEP_MS);
 		table->lost += now_ms() - before >= LOST_MS;
 	}
 	assert_int_equal(mail, question);
 }
 
 static void
-a_sleeper_never_misses_its_wake_up(void **state)
+never_misses(struct table *table)
 {
-	struct table table = { .sleeper = create("sleeper"), .poller = create("poller") };
 	struct prng prng = { 2 };
 	pthread_t thread;
 
+	role_worker_begin();
+	assert_int_equal(pthread_create(&thread, NULL, answer, table), 0);
+	for (uintptr_t i = 1; i <= ROUND_TRIPS && !table->lost; i++)
+		ask(table, &prng, i);
+	atomic_store(&table->over, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(table->lost, 0);
+	mailbox_destroy(table->sleeper);
+	mailbox_destroy(table->poller);
+}
+
+static void
+a_sleeper_never_misses_its_wake_up(void **state)
+{
+	struct table table = { .sleeper = create("sleeper"), .poller = create("poller") };
+
+	(void)state;
+	table.bell = table.sleeper;
+	never_misses(&table);
+}
+
+static void
+mail_in_an_attached_mailbox_wakes_who_sleeps_on_the_bell(void **state)
+{
+	struct table table = { .sleeper = create("sleeper"), .poller = create("poller"), .bell = create("bell") };
+	struct mailbox *other = create("other");
+
+	(void)state;
+	mailbox_attach(other, table.bell);
+	mailbox_attach(table.sleeper, table.bell);
+	never_misses(&table);
+	mailbox_destroy(other);
+	mailbox_destroy(table.bell);
+}
+
+static void
+many_mails_go_as_far_as_there_is_room(void **state)
+{
+	struct mailbox *mailbox = create("batch");
+	void *mails[700], *got[1023];
+
 	(void)state;
 	role_worker_begin();
-	assert_int_equal(pthread_create(&thread, NULL, answer, &table), 0);
-	for (uintptr_t i = 1; i <= ROUND_TRIPS && !table.lost; i++)
-		ask(&table, &prng, i);
-	atomic_store(&table.over, true);
-	pthread_join(thread, NULL);
-	assert_int_equal(table.lost, 0);
-	mailbox_destroy(table.sleeper);
-	mailbox_destroy(table.poller);
+	for (uintptr_t i = 0; i < 700; i++)
+		mails[i] = (void *)(i + 1);
+	assert_int_equal(mailbox_send_many(mailbox, mails, 700), 700);
+	assert_int_equal(mailbox_send_many(mailbox, mails, 700), 323);
+	assert_int_equal(mailbox_receive(mailbox, got, 1023), 1023);
+	for (uintptr_t i = 0; i < 1023; i++)
+		assert_int_equal((uintptr_t)got[i], i % 700 + 1);
+	mailbox_destroy(mailbox);
 }
 
 struct sender {
@@ -186,6 +226,8 @@ main(void)
 		cmocka_unit_test(a_sleeper_never_misses_its_wake_up),
 		cmocka_unit_test(mails_of_many_senders_arrive_once_and_in_each_ones_order),
 		cmocka_unit_test(a_full_mailbox_says_so),
+		cmocka_unit_test(mail_in_an_attached_mailbox_wakes_who_sleeps_on_the_bell),
+		cmocka_unit_test(many_mails_go_as_far_as_there_is_room),
 	};
 
 	if (rte_eal_init(sizeof eal / sizeof *eal, eal) < 0)
