@@ -8,9 +8,10 @@ $(BUILD)/obj-sim/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -I. -DCLUSTER_MUTATIONS -MMD -MP -c $< -o $@
 
-$(SIM): $(SIM_OBJ) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
+# lib/cluster is taken from SIM_OBJ, not from the archive: everything in it is defined there.
+$(SIM): $(SIM_OBJ) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(SIM_OBJ) $(LIBCORE) $(LIBMODEL) $(LIBCORE) $(CORE_LIBS)
 
 SEED ?= $(shell date +%s)
 N ?= 1000
@@ -22,6 +23,9 @@ sim: $(SIM) ## one simulated cluster run, told step by step: SEED=
 sim-many: $(SIM) ## N (1000) simulated runs, each with faults of its own, from SEED on
 	@$(SIM) many $(SEED) $(N)
 
+sim-traffic: $(SIM) ## the same with stores and operations on top, told step by step: SEED=
+	@$(SIM) traffic $(SEED) -v
+
 sim-mutants: $(SIM) ## every deliberate protocol bug must be found by the simulator
 	@$(SIM) mutants 1 600
 
@@ -31,4 +35,4 @@ sim-promises: $(SIM) ## detection times, restarts, 24 simulated hours at 20 % lo
 sim-test: $(SIM) ## what `make test` runs of the simulator: fixed seeds, then new ones for SIM_SECONDS (120)
 	@scripts/run-sim $(SIM)
 
-.PHONY: sim sim-many sim-mutants sim-promises sim-test
+.PHONY: sim sim-many sim-traffic sim-mutants sim-promises sim-test

@@ -299,7 +299,7 @@ link_segment_in(struct cluster *c, struct link_peer *peer, const struct link_hea
 		c->counters.link.out_of_window++;
 		return;
 	}
-	if (sequence <= peer->arrived || ahead_has(peer, sequence)) {
+	if ((sequence <= peer->arrived || ahead_has(peer, sequence)) && !MUTATED(&c->config, LINK_TAKES_TWICE)) {
 		c->counters.link.duplicates++;
 		peer->ack_now = true;
 		return;

@@ -49,9 +49,10 @@ node_print(uint16_t node)
 }
 
 static int
-run_one(uint64_t seed, bool verbose, uint32_t mutation)
+run_one(uint64_t seed, bool verbose, uint32_t mutation,
+    bool (*run)(struct sim *, uint64_t, uint32_t, bool))
 {
-	bool good = swarm_run(&sim, seed, mutation, verbose);
+	bool good = run(&sim, seed, mutation, verbose);
 
 	printf("seed %" PRIu64 ": %s, %u nodes, %.1f simulated s, %" PRIu64 " packets, %zu epochs, trace %016" PRIx64 "\n", seed,
 	    good ? "ok" : sim.failure, sim.node_count, (double)sim.now_ns / 1e9, sim.delivered, sim.epoch_count, sim.trace);
@@ -63,18 +64,19 @@ run_one(uint64_t seed, bool verbose, uint32_t mutation)
 
 /* `count` seeds from `first` on, or as many as fit `limit` seconds. Counts failures. */
 static int
-run_many(uint64_t first, uint64_t count, double limit)
+run_many(uint64_t first, uint64_t count, double limit, bool (*run)(struct sim *, uint64_t, uint32_t, bool))
 {
+	const char *how = run == swarm_traffic ? "sim-traffic" : "sim";
 	double begin = seconds(), simulated = 0, took;
 	uint64_t done = 0, failed = 0;
 
 	for (; done < count && (limit <= 0 || seconds() < begin + limit); done++) {
 		uint64_t seed = first + done;
-		bool good = swarm_run(&sim, seed, MUTATION_NONE, false);
+		bool good = run(&sim, seed, MUTATION_NONE, false);
 
 		simulated += (double)sim.now_ns / 1e9;
 		if (!good) {
-			printf("  FAIL  seed %" PRIu64 ": %s\n        replay: make sim SEED=%" PRIu64 "\n", seed, sim.failure, seed);
+			printf("  FAIL  seed %" PRIu64 ": %s\n        replay: make %s SEED=%" PRIu64 "\n", seed, sim.failure, how, seed);
 			failed++;
 		}
 		sim_close(&sim);
@@ -116,7 +118,6 @@ mutant_found(uint32_t mutation, uint64_t first, uint64_t tries)
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
-		alarm(30); /* one that never ends is found as well */
 		char failure[SIM_TEXT_MAX];
 
 		if (!drills_run(first, mutation, failure, sizeof failure)) {
@@ -124,8 +125,11 @@ mutant_found(uint32_t mutation, uint64_t first, uint64_t tries)
 			exit(1);
 		}
 		for (uint64_t k = 0; k < tries; k++) {
-			if (!swarm_run(&sim, first + k, mutation, false)) {
-				printf("      seed %" PRIu64 " (try %" PRIu64 "): %s\n", first + k, k + 1, sim.failure);
+			bool traffic = k % 8 == 7;
+
+			alarm(60); /* one that never ends is found as well */
+			if (!(traffic ? swarm_traffic : swarm_run)(&sim, first + k, mutation, false)) {
+				printf("      %sseed %" PRIu64 " (try %" PRIu64 "): %s\n", traffic ? "with traffic, " : "", first + k, k + 1, sim.failure);
 				exit(1);
 			}
 			sim_close(&sim);
@@ -170,11 +174,14 @@ main(int argc, char **argv)
 	if (!seal_start())
 		return 1;
 	if (strcmp(mode, "seed") == 0)
-		return run_one(seed, argc > 3 && strcmp(argv[3], "-v") == 0, argc > 4 ? (uint32_t)atoi(argv[4]) : MUTATION_NONE);
+		return run_one(seed, argc > 3 && strcmp(argv[3], "-v") == 0, argc > 4 ? (uint32_t)atoi(argv[4]) : MUTATION_NONE, swarm_run);
+	if (strcmp(mode, "traffic") == 0)
+		return argc > 3 && strcmp(argv[3], "-v") == 0 ? run_one(seed, true, MUTATION_NONE, swarm_traffic) :
+		    run_many(seed, count, 0, swarm_traffic);
 	if (strcmp(mode, "many") == 0)
-		return run_many(seed, count, 0);
+		return run_many(seed, count, 0, swarm_run);
 	if (strcmp(mode, "for") == 0)
-		return run_many(seed, UINT64_MAX, (double)count);
+		return run_many(seed, UINT64_MAX, (double)count, swarm_run);
 	if (strcmp(mode, "scale") == 0)
 		return scale_run(seed, (uint16_t)(argc > 3 ? count : 1000));
 	if (strcmp(mode, "twice") == 0)
@@ -190,6 +197,6 @@ main(int argc, char **argv)
 	}
 	if (strcmp(mode, "mutants") == 0)
 		return run_mutants(seed, count, argc > 4 ? atoi(argv[4]) : 0);
-	fprintf(stderr, "sim seed N [-v [MUTATION]] | many FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | scale N [NODES] | mutants FIRST TRIES [WHICH]\n");
+	fprintf(stderr, "sim seed N [-v [MUTATION]] | many FIRST COUNT | traffic FIRST COUNT | for FIRST SECONDS | twice N | drills N | promises N [long] | scale N [NODES] | mutants FIRST TRIES [WHICH]\n");
 	return 2;
 }

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/check.h"
+#include "tests/sim/stack.h"
 
 struct peer_address
 sim_address(uint16_t node)
@@ -161,6 +162,8 @@ timer_set(struct sim *sim, uint16_t node)
 	struct sim_node *n = &sim->nodes[node];
 	uint64_t deadline = cluster_deadline(&n->cluster), lived, at;
 
+	if (sim->stack && !n->cluster.left && stack_deadline(sim, node) < deadline)
+		deadline = stack_deadline(sim, node);
 	if (deadline == UINT64_MAX)
 		return;
 	lived = deadline > n->mono_base ? deadline - n->mono_base : 0;
@@ -285,6 +288,8 @@ actions_run(struct sim *sim, uint16_t node)
 		}
 		trace_add(sim, told, sizeof told);
 		checker_action(sim, node, action);
+		if (sim->stack)
+			stack_action(sim, node, action);
 	}
 }
 
@@ -296,6 +301,8 @@ step(struct sim *sim, uint16_t node, const struct cluster_event *event)
 	cluster_step(&n->cluster, sim_now(sim, node), event, &sim->actions);
 	sim->steps++;
 	actions_run(sim, node);
+	if (sim->stack)
+		stack_pump(sim, node);
 	n->floor = cluster_epoch_floor(&n->cluster);
 	checker_step(sim, node);
 	timer_set(sim, node);
@@ -363,6 +370,8 @@ sim_start(struct sim *sim, uint16_t node)
 	n->leaving = n->removed = false;
 	CHECK(cluster_init(&n->cluster, &n->config, sim_now(sim, node), prng_next(&sim->prng)));
 	n->made = n->up = true;
+	if (sim->stack)
+		stack_start(sim, node);
 	n->paused = false;
 	sim_disturb(sim, node);
 	for (uint16_t i = 0; i < sim->node_count; i++) {
@@ -390,6 +399,8 @@ sim_crash(struct sim *sim, uint16_t node)
 	struct sim_node *n = &sim->nodes[node];
 
 	CHECK(n->up);
+	if (sim->stack)
+		stack_stop(sim, node);
 	n->up = n->paused = n->made = false;
 	cluster_deinit(&n->cluster);
 	held_drop(sim, n);
@@ -481,8 +492,15 @@ sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct clust
 }
 
 void
+sim_call(struct sim *sim, uint64_t at_ns)
+{
+	queue_push(sim, (struct sim_event){ .at_ns = at_ns, .node = SIM_NOBODY });
+}
+
+void
 sim_close(struct sim *sim)
 {
+	stack_close(sim);
 	for (uint16_t i = 0; i < sim->node_count; i++)
 		if (sim->nodes[i].up)
 			sim_crash(sim, i);
@@ -514,10 +532,15 @@ sim_run(struct sim *sim, uint64_t until_ns)
 {
 	while (sim->heap_count > 0 && sim->heap[0].at_ns <= until_ns && !sim->failure[0]) {
 		struct sim_event event = queue_pop(sim);
-		struct sim_node *n = &sim->nodes[event.node];
+		struct sim_node *n = event.node == SIM_NOBODY ? NULL : &sim->nodes[event.node];
 
 		sim->now_ns = event.at_ns;
-		if (event.packet) {
+		if (event.node == SIM_NOBODY) {
+			uint64_t next = stack_issue(sim);
+
+			if (next)
+				sim_call(sim, next);
+		} else if (event.packet) {
 			packet_arrive(sim, event.packet);
 		} else if (n->up && !n->paused && event.at_ns == n->timer_ns) {
 			n->timer_ns = 0;

@@ -96,7 +96,10 @@ struct sim_vote {
 	uint16_t node;
 };
 
+struct stack; /* stack.h */
+
 struct sim {
+	struct stack *stack; /* NULL: nodes are cluster cores and nothing else */
 	uint64_t seed, now_ns, trace, order, packet_number, delivered, steps;
 	struct prng prng;
 	struct sim_network network;
@@ -148,6 +151,9 @@ void sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind);
 /* From now on its clock ticks in thousandths of true time. */
 void sim_rate(struct sim *sim, uint16_t node, uint32_t rate);
 
+/* stack_issue() is called then. */
+void sim_call(struct sim *sim, uint64_t at_ns);
+
 /* A packet from an address where no node is. */
 void sim_stranger_send(struct sim *sim, uint16_t to, const uint8_t *bytes, uint16_t len);
 
@@ -185,6 +191,8 @@ void checker_quiet(struct sim *sim, uint64_t ns);
 void swarm_config(struct cluster_config *config);
 /* One run drawn from its seed; true when no checker objected. */
 bool swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose);
+/* The same with stores on top, and operations all the while. */
+bool swarm_traffic(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose);
 
 /* scenario.c: the measured promises; number that failed. */
 int scenarios_run(uint64_t seed, bool quick);

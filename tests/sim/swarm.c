@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/sim/sim.h"
+#include "tests/sim/stack.h"
 
 void
 swarm_config(struct cluster_config *config)
@@ -13,6 +13,7 @@ swarm_config(struct cluster_config *config)
 	memset(config->keys[0], 7, sizeof config->keys[0]);
 	snprintf(config->name, sizeof config->name, "sim");
 	config->dead_delay_ns = 2 * NS_PER_SEC;
+	config->link_bytes = 1 << 20;
 }
 
 /* Which kinds of faults a run has. */
@@ -345,8 +346,8 @@ config_draw(struct prng *prng, struct cluster_config *config)
 	config->watchers_max = prng_below(prng, 4) == 0 ? 3 : 16;
 }
 
-bool
-swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
+static bool
+run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose, bool traffic)
 {
 	struct prng prng = { seed ^ 0x5a5a };
 	struct cluster_config config;
@@ -357,6 +358,8 @@ swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
 	config.mutation = mutation;
 	sim->verbose = verbose;
 	sim_open(sim, seed, (uint16_t)(3 + prng_below(&prng, 5)), &config);
+	if (traffic)
+		stack_open(sim);
 	network_draw(sim);
 	clocks_draw(sim);
 	mix = mix_draw(sim);
@@ -373,6 +376,20 @@ swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
 	heal(sim, &mix);
 	majority_start(sim);
 	settle(sim);
+	if (traffic)
+		stack_verify(sim);
 	checker_quiet(sim, 5 * NS_PER_SEC);
 	return !sim->failure[0];
+}
+
+bool
+swarm_run(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
+{
+	return run(sim, seed, mutation, verbose, false);
+}
+
+bool
+swarm_traffic(struct sim *sim, uint64_t seed, uint32_t mutation, bool verbose)
+{
+	return run(sim, seed, mutation, verbose, true);
 }
