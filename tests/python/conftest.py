@@ -27,6 +27,34 @@ class Node:
         assert self.process.wait(10) == 0
 
 
+class Nodes:
+    """Several nodes in one process, a cluster n1, n2, ..., told by orders what to do (loopback_node.c)."""
+
+    def __init__(self, count, *options):
+        self.process = subprocess.Popen([os.path.join(BUILD, "tests/tools/loopback_node"), "--nodes", str(count),
+                                         *map(str, options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.ports = [int(port) for port in self.process.stdout.readline().split()[1:]]
+
+    def order(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "ok\n"
+
+    def stop(self):
+        self.process.terminate()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait(10) == 0
+
+
+@pytest.fixture
+def nodes():
+    """Three nodes with two workers each."""
+    nodes = Nodes(3, "--workers", 2)
+    yield nodes
+    nodes.stop()
+
+
 @pytest.fixture(scope="session")
 def node():
     """A good link and two workers; shared, so tests use keys of their own."""

@@ -5,7 +5,7 @@ every value, the offset of every field, the arguments of every function.
 """
 import ctypes
 import os
-from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
+from ctypes import POINTER, c_bool, c_char, c_char_p, c_int, c_size_t, c_uint, c_uint8, c_uint16, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from functools import lru_cache
 
@@ -85,7 +85,8 @@ class Mode(IntEnum):
 class Options(ctypes.Structure):
     _fields_ = [("size", c_size_t), ("port", c_uint16), ("try_timeout_us", c_uint32), ("deadline_us", c_uint32),
                 ("window", c_uint32), ("spin", c_bool), ("authenticate", c_bool),
-                ("shared_key", c_uint8 * SHARED_KEY_LEN), ("seed", c_uint64)]
+                ("shared_key", c_uint8 * SHARED_KEY_LEN), ("seed", c_uint64),
+                ("hedge_percent", c_uint32), ("hedge_after_percent", c_uint32)]
 
 
 class Result(ctypes.Structure):
@@ -96,6 +97,18 @@ class Result(ctypes.Structure):
 class Topology(ctypes.Structure):
     _fields_ = [("epoch", c_uint32), ("slot_count", c_uint32), ("worker_count", c_uint32),
                 ("ports", c_uint16 * WORKERS_MAX)]
+
+
+class Cluster(ctypes.Structure):
+    _fields_ = [(name, c_uint32) for name in ("epoch", "member_count", "owner_count", "lanes")] + \
+               [(name, c_uint64) for name in ("topologies", "failovers", "hedges", "hedge_wins")] + \
+               [("reserved", c_uint64 * 4)]
+
+
+class Node(ctypes.Structure):
+    _fields_ = [("host", c_char * 64), ("id", c_uint64), ("slots", c_uint32), ("rtt_us", c_uint32), ("failures", c_uint32),
+                ("in_flight", c_uint32), ("port", c_uint16), ("index", c_uint16), ("worker_count", c_uint8),
+                ("state", c_uint8), ("pad", c_uint8 * 2), ("reserved", c_uint64 * 2)]
 
 
 Done = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Result))
@@ -118,7 +131,8 @@ class Counters(ctypes.Structure):
 
 
 STRUCTURES = {"slipring_options": Options, "slipring_result": Result, "slipring_topology": Topology,
-              "slipring_request": Request, "slipring_item": Item, "slipring_counters": Counters}
+              "slipring_request": Request, "slipring_item": Item, "slipring_counters": Counters,
+              "slipring_cluster": Cluster, "slipring_node": Node}
 ENUMS = {"slipring_status": Status, "slipring_op": Op, "slipring_mode": Mode}
 
 _HANDLE, _KEY, _RESULT = [c_void_p], [c_char_p, c_size_t], [POINTER(Result)]
@@ -150,6 +164,9 @@ PROTOTYPES = {
     "slipring_stats": (c_int, _HANDLE + [c_char_p] + _RESULT),
     "slipring_topology": (c_int, _HANDLE + [POINTER(Topology)]),
     "slipring_slot": (c_uint, _KEY),
+    "slipring_cluster": (None, _HANDLE + [POINTER(Cluster)]),
+    "slipring_nodes": (c_size_t, _HANDLE + [POINTER(Node), c_size_t]),
+    "slipring_owner": (c_int, _HANDLE + _KEY + [c_uint, POINTER(Node)]),
     "slipring_submit": (c_int, _HANDLE + [POINTER(Request)]),
     "slipring_poll": (c_size_t, _HANDLE + [c_uint32]),
     "slipring_flush": (None, _HANDLE),

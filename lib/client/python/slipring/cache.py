@@ -54,6 +54,32 @@ class Counters(NamedTuple):
     rtt_us: int      # smoothed round trip to worker 0, microseconds; 0: unknown
 
 
+class Cluster(NamedTuple):
+    """The cluster as a handle knows it."""
+    epoch: int         # of the topology in force; 0: none yet
+    member_count: int  # 0: a single node
+    owner_count: int   # owners of each slot; 0 with a single node
+    lanes: int         # workers talked to
+    topologies: int    # that took effect
+    failovers: int     # times that a node was found silent
+    hedges: int        # reads asked of a second node as well
+    hedge_wins: int    # of those, answered by the second first
+
+
+class Node(NamedTuple):
+    """A node that a handle knows."""
+    host: str          # as given to Cache, or its address
+    port: int          # UDP port of its first worker
+    id: int            # slipring.ring.member_id() of its name; 0: no topology named it
+    index: int         # in versions
+    worker_count: int
+    state: int         # 1 alive, 2 suspected, 3 dead, 4 joining, 5 leaving, 6 left; 0: not told
+    slots: int         # of which it is the first owner
+    rtt: float         # seconds, smoothed; 0.0: unknown
+    failures: int      # times in a row that it was found silent; 0: up, as far as known
+    in_flight: int     # operations sent to it and not answered
+
+
 class Operation(NamedTuple):
     """One operation of Cache.run() or compose_frame(); what it does not use is left out."""
     op: Op
@@ -170,18 +196,27 @@ def _bytes_of(result: c.Result) -> bytes:
     return ctypes.string_at(result.value, result.value_len) if result.value and result.value_len else b""
 
 
-class Cache:
-    """A handle to a node of a Slipring cache.
+def _node_of(told: c.Node) -> Node:
+    return Node(told.host.decode("utf-8", "replace"), told.port, told.id, told.index, told.worker_count, told.state,
+                told.slots, told.rtt_us / 1e6, told.failures, told.in_flight)
 
-    host: a name or an IPv4 address. It is resolved here; contact is made by the first operation.
-    port: UDP port of the node's first worker; the others are asked for.
+
+class Cache:
+    """A handle to a Slipring cache: one node or a cluster.
+
+    host: a name or an IPv4 address, "host:port", several of them separated by commas, or a sequence
+      of them: any node of a cluster will do, and the others are asked for. Names are resolved
+      here; contact is made by the first operation. Operations go straight to the node that owns
+      their key, and by way of another while that is silent.
+    port: UDP port of the first worker, of hosts without one.
     timeout: seconds after which an operation gives up, 0.0001 to 4294; for values over one frame
       (about 1400 bytes): seconds without progress.
     key: the shared key, 32 bytes or 64 hexadecimal digits: frames are signed, and only signed
       answers believed. try_timeout: seconds until the first repeat, 0.0001 to 60; measured round
       trips shorten it. window: operations in flight per worker, 1 to 4096. spin: wait by asking
       the socket again and again, for the lowest latency and a whole CPU. seed: of retry jitter;
-      0 is random.
+      0 is random. hedge: at most so many reads in a hundred, 0 to 50, are asked of a second node
+      when the first is late, that is after hedge_after percent of what 95 % of its reads take.
 
     Raises NoHost, Unreachable (no socket) and BadArgument.
 
@@ -196,8 +231,9 @@ class Cache:
 
     __iter__ = None  # a node does not list its keys
 
-    def __init__(self, host: str, port: int = c.PORT, timeout: Seconds = 2.0, key: Union[bytes, str, None] = None, *,
-                 try_timeout: Optional[Seconds] = None, window: int = 256, spin: bool = False, seed: int = 0) -> None:
+    def __init__(self, host: Union[str, Sequence[str]], port: int = c.PORT, timeout: Seconds = 2.0, key: Union[bytes, str, None] = None, *,
+                 try_timeout: Optional[Seconds] = None, window: int = 256, spin: bool = False, seed: int = 0,
+                 hedge: int = 0, hedge_after: int = 100) -> None:
         self._handle: Optional[int] = None
         self._c = load()
         options = c.Options()
@@ -209,11 +245,15 @@ class Cache:
         options.window = _number("window", window, 1, c.WINDOW_MAX)
         options.spin = bool(spin)
         options.seed = _number("seed", seed, 0, U64_MAX)
+        options.hedge_percent = _number("hedge", hedge, 0, 50)
+        options.hedge_after_percent = _number("hedge_after", hedge_after, 10, 1000)
         if key is not None:
             options.shared_key[:] = _shared_key(key)
             options.authenticate = True
+        if isinstance(host, (list, tuple)) and all(isinstance(one, str) for one in host):
+            host = ",".join(host)
         if not isinstance(host, str):
-            raise TypeError(f"host is str, not {type(host).__name__}")
+            raise TypeError(f"host is str or a sequence of str, not {type(host).__name__}")
         if not host or "\0" in host:
             raise BadArgument(f"host {host!r}: not a name or an address")
         self.host, self.port = host, port
@@ -508,6 +548,35 @@ class Cache:
         told = c.Topology()
         self._do(self._c.slipring_topology, ctypes.byref(told))
         return Topology(told.epoch, told.slot_count, tuple(told.ports[:told.worker_count]))
+
+    def cluster(self) -> Cluster:
+        """What this handle knows of the cluster, and what it has done about silence; asks nobody."""
+        told = c.Cluster()
+        self._take_turn()
+        try:
+            self._c.slipring_cluster(self._handle, ctypes.byref(told))
+        finally:
+            self._turn.release()
+        return Cluster(*(getattr(told, name) for name in Cluster._fields))
+
+    def nodes(self) -> List[Node]:
+        """The nodes that this handle knows: of a cluster all, once the first operation is done; before,
+        the hosts given. Asks nobody."""
+        self._take_turn()
+        try:
+            count = self._c.slipring_nodes(self._handle, None, 0)
+            told = (c.Node * count)()
+            self._c.slipring_nodes(self._handle, told, count)
+        finally:
+            self._turn.release()
+        return [_node_of(one) for one in told]
+
+    def owner(self, key: Key, rank: int = 0) -> Node:
+        """The node that operations on a key are sent to; rank 1 the next one. Asks for the topology when
+        there is none yet. Raises NotFound when the key has no owner of that rank."""
+        key, told = _key(key), c.Node()
+        self._do(self._c.slipring_owner, key, len(key), _number("rank", rank, 0, U32_MAX), ctypes.byref(told))
+        return _node_of(told)
 
     def counters(self) -> Counters:
         """What this handle has done so far; asks nobody."""
