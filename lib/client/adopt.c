@@ -133,7 +133,7 @@ find_or_create(struct slipring *handle, const struct topology_node *entry, const
 {
 	char text[INET_ADDRSTRLEN];
 	struct in_addr address;
-	bool reachable = address_of(entry, asked, &address);
+	bool reachable = address_of(entry, asked, &address) && entry->first_port != 0;
 	struct node *node = find(handle, entry, &address);
 
 	if (!node) {
@@ -313,6 +313,9 @@ adopt_topology(struct slipring *handle, struct view value, const struct node *by
 		return false;
 	}
 	tell_home(handle, &topology);
+	handle->incomplete = false;
+	for (uint32_t i = 0; i < handle->member_count; i++)
+		handle->incomplete |= handle->nodes[i]->first_port == 0;
 	handle->refresh.source = NULL;
 	handle->crowded = handle->chores = true;
 	for (uint32_t i = 0; i < handle->lane_count; i++)

@@ -49,6 +49,7 @@ struct slipring {
 	struct refresh refresh;
 	bool held;               /* the first topology is being asked for: operations wait for it */
 	bool chores;             /* the next round has more to do than lanes */
+	bool incomplete;         /* of some member the topology does not say where it is */
 	bool crowded;            /* too many lanes are open, or some of nodes that are gone */
 
 	struct lane **lanes;     /* all that are open but the refresh's */

@@ -162,6 +162,10 @@ adopt(struct slipring *handle, uint64_t now_ns)
 		handle_fail(handle, SLIPRING_BAD_REPLY, "the topology that %s:%u tells cannot be read", refresh->lane->node->name,
 		    refresh->lane->direct.port);
 	finish(handle, done ? SLIPRING_OK : SLIPRING_BAD_REPLY);
+	if (done && handle->incomplete) {
+		refresh->wanted = true;
+		refresh->next_ns = now_ns + REFRESH_GAP_MS_MAX * NS_PER_MS;
+	}
 }
 
 void

@@ -1,14 +1,16 @@
 /*
  * slipring.h - libslipring, the client library of the Slipring cache.
  *
- * Purpose: get and store values on a Slipring node over its native UDP
- *   protocol: one operation at a time, or many in flight with completions.
+ * Purpose: get and store values on a Slipring node or cluster over its native UDP
+ *   protocol: one operation at a time, or many in flight with completions. Of a cluster
+ *   each operation goes to the node that owns its key, or round that one when it is silent.
  * Threads: one handle a thread. A handle may move to another thread, but two
  *   threads never use one at the same time. The library starts no threads and
  *   keeps no global state, so any number of handles may live side by side.
- * Memory: a handle takes about window x 1.6 KiB per worker of the node that it
- *   talks to (window: see options), plus at most SLIPRING_LARGE_MAX buffers of
- *   1 MiB while values over one frame are on their way.
+ * Memory: a handle takes 30 KiB per worker that it talks to, growing with the operations
+ *   in flight up to window x 1.6 KiB (window: see options), plus at most
+ *   SLIPRING_LARGE_MAX buffers of 1 MiB while values over one frame are on their way.
+ *   Of a large cluster it keeps at most 128 idle workers, and talks to 512 at once.
  * Time: timeouts and TTLs say their unit in their name. TTLs are relative.
  * Reads may be retried freely. A write carries a client id and a sequence
  *   number, so that the node executes it at most once however often it is sent
@@ -99,7 +101,7 @@ const char *slipring_status_text(enum slipring_status status);
 /* Fill with slipring_options_init, then change what is to differ. */
 struct slipring_options {
 	size_t size;               /* sizeof this struct; set by slipring_options_init */
-	uint16_t port;             /* UDP port of worker 0; default SLIPRING_PORT */
+	uint16_t port;             /* UDP port of worker 0, of hosts given without one; default SLIPRING_PORT */
 	uint32_t try_timeout_us;   /* 100..60000000, default 200000: first wait for an answer; measured
 	                              round trips shorten it, and each retry doubles it with jitter */
 	uint32_t deadline_us;      /* at least try_timeout_us, default 2000000: then an operation gives
@@ -120,12 +122,14 @@ void slipring_options_init(struct slipring_options *options);
 struct slipring; /* a handle */
 
 /*
- * Opens a handle to a node: host is a name or an IPv4 address, options may be
- * NULL for the defaults. Resolves the name, which may take its time; sends
- * nothing yet: the first operation makes contact. NULL only when memory is
- * short; else slipring_ready, or the first operation, tells what is wrong.
+ * Opens a handle to a node or a cluster: hosts is a name or an IPv4 address, with ":port"
+ * or without, or up to 16 of them separated by commas: of a cluster any node will do, and
+ * the first that answers is asked for the others. options may be NULL for the defaults.
+ * Resolves the names, which may take its time; sends nothing yet: the first operation
+ * makes contact. NULL only when memory is short; else slipring_ready, or the first
+ * operation, tells what is wrong.
  */
-struct slipring *slipring_open(const char *host, const struct slipring_options *options);
+struct slipring *slipring_open(const char *hosts, const struct slipring_options *options);
 /* SLIPRING_OK, or why this handle cannot work: NO_HOST, BAD_ARGUMENT, UNREACHABLE (no socket). */
 enum slipring_status slipring_ready(const struct slipring *handle);
 /*
@@ -199,13 +203,13 @@ enum slipring_status slipring_prepend(struct slipring *handle, const void *key, 
 /* Version, TTL left, flags and size, without the value and without counting as a read. */
 enum slipring_status slipring_meta(struct slipring *handle, const void *key, size_t key_len,
     struct slipring_result *result);
-/* One round trip to worker `worker` (0 when in doubt). */
+/* One round trip to worker `worker` (0 when in doubt) of the host first reached. */
 enum slipring_status slipring_ping(struct slipring *handle, unsigned worker);
-/* The node's statistics as lines "name value\n"; group "" or NULL for the general ones. */
+/* Statistics of the host first reached as lines "name value\n"; group "" or NULL for the general ones. */
 enum slipring_status slipring_stats(struct slipring *handle, const char *group,
     struct slipring_result *result);
 
-/* What TOPOLOGY said. */
+/* What TOPOLOGY said, of the host first reached. */
 struct slipring_topology {
 	uint32_t epoch;                          /* of the ring */
 	uint32_t slot_count;                     /* 16384 */
@@ -213,7 +217,7 @@ struct slipring_topology {
 	uint16_t ports[SLIPRING_WORKERS_MAX];    /* UDP port of each worker */
 };
 
-/* Asks the node; *topology is filled with SLIPRING_OK only. */
+/* Asks, and goes by the answer; *topology is filled with SLIPRING_OK only. */
 enum slipring_status slipring_topology(struct slipring *handle, struct slipring_topology *topology);
 /* Slot 0..16383 of a key, CRC-16 of the key or of its {tag}, as Redis Cluster has it. Any thread. */
 unsigned slipring_slot(const void *key, size_t key_len);
@@ -349,7 +353,7 @@ struct slipring_counters {
 	uint64_t challenges;      /* cookies asked for and refreshed */
 	uint64_t strays;          /* answers to nothing in flight: late or duplicated */
 	uint64_t bad_frames;      /* unreadable, or with a wrong tag */
-	uint32_t rtt_us;          /* smoothed round trip time of worker 0, 0 when unknown */
+	uint32_t rtt_us;          /* smoothed round trip time of the first host's worker 0, 0 when unknown */
 };
 void slipring_counters(const struct slipring *handle, struct slipring_counters *counters);
 

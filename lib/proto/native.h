@@ -14,7 +14,7 @@
  *      (responses: 0 with error)   32 u32 epoch     ring epoch the sender knows; 0 none
  *    5 u8  error (responses)       36 u32 window    requests: sequence - window is the floor
  *    6 u16 boot (requests)                          responses: 0
- *  boot: 0, or the boot that a repeated write was first sent to. Where it was not run and
+ *  boot: the only one that may run the frame's writes; 0: any. Where one was not run and
  *  the owner has another boot, it is not run either: STALE_BOOT, whose version is the boot.
  *
  *  Request operation, 12 bytes, then extras, key, value:

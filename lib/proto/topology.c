@@ -53,7 +53,8 @@ nodes_make_sense(const struct topology *topology)
 		uint8_t workers = entry[20];
 
 		if (index <= last_index || index >= TOPOLOGY_NODES_MAX || workers == 0 ||
-		    workers > WORKER_MAX || first_port == 0 || first_port > 65536 - workers ||
+		    workers > WORKER_MAX || first_port > 65536 - workers ||
+		    (first_port == 0 && topology->rule != TOPOLOGY_RENDEZVOUS) ||
 		    load_le16(entry + 22) != 0 ||
 		    (topology->rule == TOPOLOGY_RENDEZVOUS && !member_makes_sense(entry)))
 			return false;

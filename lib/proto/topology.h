@@ -15,7 +15,8 @@
  *  A client that does not know a rule sends to the node it knows: any node takes any
  *  operation.
  *  Within a node: worker = slot mod worker_count, UDP port = first_port + worker.
- *  An all-zero ip is the address the topology was asked at.
+ *  An all-zero ip is the address the topology was asked at. With rule 2, first_port 0 says
+ *  that the node asked does not know where that one is; it counts for the table all the same.
  * Threads: any. Memory: borrowed. Bounds: TOPOLOGY_NODES_MAX nodes.
  */
 #ifndef PROTO_TOPOLOGY_H
@@ -53,7 +54,7 @@ enum topology_state {
 
 struct topology_node {
 	uint8_t ip[16];
-	uint16_t index, first_port;
+	uint16_t index, first_port; /* first_port 0: not known where */
 	uint8_t worker_count; /* 1..WORKER_MAX */
 	uint8_t state;        /* enum topology_state; others may come with other rules */
 	/* Rule 2 only, else 0. */

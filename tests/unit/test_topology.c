@@ -210,6 +210,22 @@ members_with_longer_entries_are_read(void **state)
 	assert_int_equal(node.weight, 65);
 }
 
+/* It owns its slots all the same, so that everybody has one table. */
+static void
+a_member_may_be_nobody_knows_where(void **state)
+{
+	uint8_t bytes[TOPOLOGY_HEADER_LEN + 3 * TOPOLOGY_MEMBER_LEN];
+	struct view value = composed_members(bytes, sizeof bytes);
+	struct topology topology;
+	struct topology_node node;
+
+	(void)state;
+	store_le16(bytes + TOPOLOGY_HEADER_LEN + TOPOLOGY_MEMBER_LEN + 18, 0);
+	assert_true(topology_parse(value, &topology));
+	topology_node(&topology, 1, &node);
+	assert_int_equal(node.first_port, 0);
+}
+
 int
 main(void)
 {
@@ -221,6 +237,7 @@ main(void)
 		cmocka_unit_test(a_member_of_rule_1_has_no_weight),
 		cmocka_unit_test(members_that_make_no_sense_are_refused),
 		cmocka_unit_test(members_with_longer_entries_are_read),
+		cmocka_unit_test(a_member_may_be_nobody_knows_where),
 	};
 
 	return cmocka_run_group_tests_name("topology", tests, NULL, NULL);
