@@ -4,10 +4,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "compose_cluster.h"
 #include "keyfile.h"
+#include "log.h"
 #include "preflight.h"
 
 static bool
@@ -70,6 +73,20 @@ compose_interfaces(const struct config *config, struct io_config *io)
 		    config->interfaces.values[config->interfaces.count == 1 ? 0 : i]);
 }
 
+/* A socket's path is short: who has a long run_dir does without this one. */
+static void
+compose_telemetry(const struct config *config, struct io_config *io)
+{
+	const size_t most = sizeof ((struct sockaddr_un *)0)->sun_path - sizeof "/dpdk//dpdk_telemetry.v2:1";
+
+	if (strlen(config->run_dir) + strlen(config->node_id) > most || strlen(config->run_dir) >= sizeof io->runtime_dir) {
+		log_warn("run_dir and node_id are too long for DPDK's telemetry socket; there is none");
+		return;
+	}
+	snprintf(io->runtime_dir, sizeof io->runtime_dir, "%s", config->run_dir);
+	snprintf(io->name, sizeof io->name, "%s", config->node_id);
+}
+
 static void
 compose_store(const struct config *config, struct store_config *store)
 {
@@ -129,6 +146,7 @@ compose_node(const struct config *config, const struct io_profile *profile, stru
 	node->serve.version = SLIPRING_VERSION;
 	node->serve.start_wall_ms = (uint64_t)time(NULL) * MS_PER_SEC;
 	compose_interfaces(config, &node->io);
+	compose_telemetry(config, &node->io);
 	compose_store(config, &node->store);
 	compose_services(config, node);
 	compose_address(config, node);

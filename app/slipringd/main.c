@@ -5,6 +5,7 @@
 
 #include "control/openapi.h"
 #include "slipringd/api.h"
+#include "slipringd/api_telemetry.h"
 #include "slipringd/compose.h"
 #include "slipringd/config.h"
 #include "slipringd/control.h"
@@ -25,6 +26,7 @@ struct daemon {
 	struct node *node;
 	struct security *security;
 	struct api *api;
+	struct api_telemetry *telemetry;
 	_Atomic uint32_t stalled; /* workers that do not poll */
 };
 
@@ -46,13 +48,18 @@ start(struct daemon *d, struct error *error)
 	if (!d->node)
 		return error->status;
 	preflight_remember(&d->preflight, &d->config);
-	d->api = api_start(&(struct api_config){ &d->config, d->node, &d->stalled, d->security }, error);
-	return d->api ? STATUS_OK : error->status;
+	const struct api_config api = { &d->config, d->node, &d->stalled, d->security };
+	d->api = api_start(&api, error);
+	if (!d->api)
+		return error->status;
+	d->telemetry = api_telemetry_start(&api);
+	return d->telemetry ? STATUS_OK : error_set(error, STATUS_NO_MEMORY, "no memory for the telemetry commands");
 }
 
 static ON_MAIN void
 stop(struct daemon *d)
 {
+	api_telemetry_stop(d->telemetry);
 	api_stop(d->api);
 	if (d->node)
 		node_stop(d->node);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -15,6 +16,8 @@
 #include "io/io.h"
 
 enum { ARGUMENTS_MAX = 64, ARGUMENT_SIZE = 256 };
+
+static char telemetry_folder[sizeof((struct io_config *)0)->runtime_dir + sizeof((struct io_config *)0)->name + 8];
 
 struct arguments {
 	char text[ARGUMENTS_MAX][ARGUMENT_SIZE];
@@ -58,11 +61,10 @@ add_lcores(struct arguments *a, const struct io_config *config)
 }
 
 /* Why each: --in-memory leaves nothing behind after kill -9, but needs huge pages;
- * VA addresses need no physical ones; telemetry would need a file prefix of its own. */
+ * VA addresses need no physical ones. */
 static void
 add_memory(struct arguments *a, const struct io_config *config)
 {
-	add(a, "--no-telemetry");
 	add(a, "--iova-mode=va");
 	if (config->no_huge) {
 		add(a, "--no-huge");
@@ -72,6 +74,47 @@ add_memory(struct arguments *a, const struct io_config *config)
 	} else {
 		add(a, "--in-memory");
 	}
+}
+
+/* EAL puts its folder where systemd's variable says; the name tells nodes of one machine apart. */
+static void
+add_telemetry(struct arguments *a, const struct io_config *config)
+{
+	telemetry_folder[0] = '\0';
+	if (!config->runtime_dir[0]) {
+		add(a, "--no-telemetry");
+		return;
+	}
+	snprintf(telemetry_folder, sizeof telemetry_folder, "%s/dpdk/%s", config->runtime_dir, config->name);
+	setenv("RUNTIME_DIRECTORY", config->runtime_dir, 1);
+	add(a, "--file-prefix=%s", config->name);
+}
+
+/* For its owner and root only, as the control socket is: DPDK leaves it to the umask. */
+static void
+protect_telemetry(void)
+{
+	char socket[sizeof telemetry_folder + 32];
+
+	if (!telemetry_folder[0])
+		return;
+	snprintf(socket, sizeof socket, "%s/dpdk_telemetry.v2", telemetry_folder);
+	chmod(socket, 0600);
+}
+
+/* EAL leaves its folders and the socket behind; folders in which others are at home stay. */
+static void
+remove_telemetry(void)
+{
+	char socket[sizeof telemetry_folder + 32];
+
+	if (!telemetry_folder[0])
+		return;
+	snprintf(socket, sizeof socket, "%s/dpdk_telemetry.v2", telemetry_folder);
+	unlink(socket);
+	rmdir(telemetry_folder);
+	*strrchr(telemetry_folder, '/') = '\0';
+	rmdir(telemetry_folder);
 }
 
 static void
@@ -116,6 +159,7 @@ io_start(const struct io_config *config, struct error *error)
 	add(&arguments, "slipringd");
 	add_lcores(&arguments, config);
 	add_memory(&arguments, config);
+	add_telemetry(&arguments, config);
 	add_devices(&arguments, config);
 	add(&arguments, "--log-level=lib.*:error");
 	add(&arguments, "--log-level=pmd.*:error");
@@ -125,6 +169,7 @@ io_start(const struct io_config *config, struct error *error)
 		    "DPDK did not start (%s): its own message stands above; check the interface name, "
 		    "root rights, and free huge pages (grep Huge /proc/meminfo)",
 		    rte_strerror(rte_errno));
+	protect_telemetry();
 	return STATUS_OK;
 }
 
@@ -132,6 +177,7 @@ void
 io_stop(void)
 {
 	rte_eal_cleanup();
+	remove_telemetry();
 }
 
 enum status

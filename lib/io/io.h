@@ -43,6 +43,7 @@ struct io_config {
 	uint32_t memory_mb;               /* EAL memory with no_huge: computed by io_memory_mb */
 	char interfaces[WORKER_MAX][64];  /* device, PCI address or socket path of each worker's port */
 	struct io_profile profile;
+	char runtime_dir[96], name[64];   /* where DPDK's telemetry socket lies (telemetry.h); "": there is none */
 };
 
 struct port;

@@ -1,11 +1,14 @@
 """The control plane of a real cluster: what each node tells of the others, what it can be asked, what it refuses."""
 import json
+import os
+import socket
 import subprocess
 import threading
 import time
 
 import pytest
 import rack
+from nodes import netns, start  # noqa: F401
 from rack import wait_for
 
 NODES = ["n1", "n2", "n3"]
@@ -91,6 +94,33 @@ def test_heartbeats_come_and_the_membership_version_stands_still(three):
     assert after["membership_version"] == before["membership_version"]
     assert after["gossip"]["packets_in"] >= before["gossip"]["packets_in"] + 20
     assert sum(after["refused"].values()) == sum(before["refused"].values())
+
+
+def telemetry(lab, node, *commands):
+    """What DPDK's telemetry socket answers."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.settimeout(5)
+        s.connect(f"/run/slipring-lab/{lab.name}/dpdk/{node}/dpdk_telemetry.v2")
+        s.recv(1024)
+        answers = []
+        for command in commands:
+            s.send(command.encode())
+            answers.append(json.loads(s.recv(32768))[command])
+    return answers
+
+
+def test_dpdks_telemetry_tells_the_same(three):
+    wait_for(lambda: settled(three), 10, "a settled cluster")
+    for node in NODES:
+        ring, members, workers, commands = telemetry(three, node, "/slipring/ring", "/slipring/members", "/slipring/workers", "/")
+        told = get(three, node, "/cluster/ring")
+        assert (ring["epoch"], ring["digest"], ring["ring_size"]) == (told["epoch"], told["digest"], 192)
+        assert {n: m["first_slots"] for n, m in ring["members"].items()} == \
+            {m["node_id"]: m["first_slots"] for m in told["members"]}
+        assert {n: m["status"] for n, m in members["members"].items()} == {n: "Alive" for n in NODES}
+        assert members["members"]["n2"]["api_addr"] == f"{three.address('n2')}:7411"
+        assert list(workers) == ["0"] and workers["0"]["driver"] == "net_af_xdp" and workers["0"]["polls"] > 0
+        assert {"/slipring/ring", "/slipring/members", "/slipring/workers", "/ethdev/stats"} <= set(commands)
 
 
 class Listener:
@@ -230,6 +260,18 @@ def test_a_node_drains_and_leaves(fresh):
     wait_for(lambda: peer(lab, "n1", "n3")["status"] == "Left", 15, "n3 has left")
     status = get(lab, "n1", "/cluster/status")
     assert status["node_count"] == 2 and status["dead_nodes"] == [] and status["ring_size"] == 128
+
+
+def test_the_telemetry_socket_goes_with_its_node(start, netns, tmp_path):  # noqa: F811
+    node = start("--interfaces", "e0").ready()
+    folder = tmp_path / "dpdk" / "n1"
+    assert os.listdir(folder) == ["dpdk_telemetry.v2"] and os.stat(folder / "dpdk_telemetry.v2").st_mode & 0o077 == 0
+    node.stop(9)
+    assert start("--interfaces", "e0").ready().stop() == 0  # what a killed one left is no obstacle
+    assert not (tmp_path / "dpdk").exists()
+    long_one = start("--interfaces", "e0", "--control.socket", str(tmp_path / "c"), node="n" * (90 - len(str(tmp_path)))).ready()
+    assert "too long for DPDK's telemetry socket" in long_one.said
+    assert long_one.stop() == 0
 
 
 def test_a_node_by_itself_is_a_cluster_of_one(lab):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_a_clean_stop_leaves_nothing_behind(start, netns, tmp_path):
     node = start("--interfaces", "e0").ready()
     assert xdp_of(netns)
-    assert sorted(os.listdir(tmp_path)) == ["n1.sock", "n1.xdp"]
+    assert sorted(os.listdir(tmp_path)) == ["dpdk", "n1.sock", "n1.xdp"]
     assert node.stop() == 0
     assert xdp_of(netns) is None
     assert os.listdir(tmp_path) == []
