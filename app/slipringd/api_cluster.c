@@ -164,14 +164,30 @@ gossip_object(const struct cluster_counters *c)
 	    (json_int_t)c->duplicates, "full", (json_int_t)c->full);
 }
 
+/* Operations on other nodes' keys: sent is summed over the workers, the rest is the control core's. */
+static json_t *
+forwarded_object(const struct api_view *view)
+{
+	const struct counters *core = node_core_counters(view->config->node);
+	json_t *object = json_object();
+	uint64_t sent = 0;
+
+	for (uint32_t i = 0; i < node_config(view->config->node)->io.worker_count; i++)
+		sent += counter_read(node_counters(view->config->node, i), COUNTER_FORWARD_SENT);
+	json_object_set_new(object, counter_name(COUNTER_FORWARD_SENT), json_integer((json_int_t)sent));
+	for (int c = COUNTER_FORWARD_ANSWERED; c <= COUNTER_FORWARD_MALFORMED; c++)
+		json_object_set_new(object, counter_name(c), json_integer(core ? (json_int_t)counter_read(core, c) : 0));
+	return object;
+}
+
 json_t *
 api_cluster_metrics(struct api_view *view)
 {
 	api_view_take(view);
-	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "node_id", view->config->config->node_id, "phase",
+	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o}", "node_id", view->config->config->node_id, "phase",
 	    core_phase_name(view->now.phase), "epoch", (json_int_t)view->now.cluster.epoch, "membership_version",
 	    (json_int_t)view->now.cluster.changes, "members", states_object(&view->now.cluster), "gossip",
-	    gossip_object(&view->now.counters), "refused", refused_object(&view->now.counters));
+	    gossip_object(&view->now.counters), "refused", refused_object(&view->now.counters), "forwarded", forwarded_object(view));
 }
 
 /* --- ring ------------------------------------------------------------------------------ */

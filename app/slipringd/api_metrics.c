@@ -24,6 +24,13 @@ counters_of(const struct metrics *m, uint32_t worker)
 	return node_counters(m->config->node, worker);
 }
 
+/* Told with labels by put_counters_of_cluster(). */
+static bool
+is_labelled(int counter)
+{
+	return counter >= COUNTER_CLUSTER_PACKETS_IN && counter <= COUNTER_CLUSTER_REPLAYED;
+}
+
 /* What the control core counts, of which a node has one at most. */
 static void
 put_core(struct metrics *m)
@@ -32,7 +39,7 @@ put_core(struct metrics *m)
 	char name[NAME_SIZE];
 
 	for (int c = 0; counters && c < COUNTER_COUNT; c++) {
-		if (!counter_is_core(c) || counter_is_cycles(c))
+		if (!counter_is_core(c) || counter_is_cycles(c) || is_labelled(c))
 			continue;
 		snprintf(name, sizeof name, "slipring_%s_total", counter_name(c));
 		exposition_family(&m->e, name, "counter", counter_text(c));
@@ -217,36 +224,15 @@ put_directions(struct metrics *m, const char *name, const char *help, uint64_t i
 	exposition_integer(&m->e, out, (const char *const []){ "direction", "out", NULL });
 }
 
-#define CLUSTER_FIGURES(FIGURE) \
-	FIGURE(changes, "slipring_cluster_member_changes_total", "changes of any member's state: the membership version") \
-	FIGURE(malformed, "slipring_gossip_malformed_packets_total", "genuine packets that could not be read") \
-	FIGURE(former_life, "slipring_gossip_former_life_packets_total", "packets meant for a former life of this node") \
-	FIGURE(unknown, "slipring_gossip_unknown_packets_total", "packets of senders that are no members") \
-	FIGURE(unknown_sections, "slipring_gossip_unknown_sections_total", "parts of messages of a kind that this release does not know") \
-	FIGURE(cut, "slipring_cluster_cut_actions_total", "packets and news put off because a step had too many") \
-	FIGURE(records_cut, "slipring_gossip_cut_records_total", "records that did not fit their packet") \
-	FIGURE(refutations, "slipring_cluster_refutations_total", "times this node contradicted that it is suspected or dead") \
-	FIGURE(suspicions, "slipring_cluster_suspicions_total", "times this node suspected a peer") \
-	FIGURE(convictions, "slipring_cluster_convictions_total", "times this node declared a peer dead") \
-	FIGURE(probes, "slipring_cluster_probes_total", "probes sent") \
-	FIGURE(pauses, "slipring_cluster_pauses_total", "times this process was stopped for long") \
-	FIGURE(duplicates, "slipring_cluster_duplicate_ids_total", "times another process used a member's node id") \
-	FIGURE(full, "slipring_cluster_full_total", "nodes not taken in because the table of members was full")
-
 static void
 put_counters_of_cluster(struct metrics *m, const struct cluster_counters *counters)
 {
-	put_directions(m, "slipring_gossip_packets_total", "packets between nodes", counters->packets_in, counters->packets_out);
-	put_directions(m, "slipring_gossip_bytes_total", "bytes of packets between nodes", counters->bytes_in, counters->bytes_out);
-	exposition_family(&m->e, "slipring_gossip_refused_packets_total", "counter", "packets that are not genuine, by reason");
+	put_directions(m, "slipring_cluster_packets_total", "packets between nodes", counters->packets_in, counters->packets_out);
+	put_directions(m, "slipring_cluster_bytes_total", "bytes of packets between nodes, envelope included", counters->bytes_in, counters->bytes_out);
+	exposition_family(&m->e, "slipring_cluster_refused_packets_total", "counter", "packets that are not genuine, by reason");
 	for (int v = ENVELOPE_OK + 1; v < ENVELOPE_VERDICT_COUNT; v++)
 		exposition_integer(&m->e, counters->refused[v],
 		    (const char *const []){ "reason", envelope_verdict_name((enum envelope_verdict)v), NULL });
-#define PUT(member, name, help) \
-	exposition_family(&m->e, name, "counter", help); \
-	exposition_integer(&m->e, counters->member, NULL);
-	CLUSTER_FIGURES(PUT)
-#undef PUT
 }
 
 static void

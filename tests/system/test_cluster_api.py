@@ -1,6 +1,7 @@
 """The control plane of a real cluster: what each node tells of the others, what it can be asked, what it refuses."""
 import json
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -121,6 +122,14 @@ def test_dpdks_telemetry_tells_the_same(three):
         assert members["members"]["n2"]["api_addr"] == f"{three.address('n2')}:7411"
         assert list(workers) == ["0"] and workers["0"]["driver"] == "net_af_xdp" and workers["0"]["polls"] > 0
         assert {"/slipring/ring", "/slipring/members", "/slipring/workers", "/ethdev/stats"} <= set(commands)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")
+def test_prometheus_own_tool_finds_nothing_wrong_with_a_clusters_metrics(three):
+    text = subprocess.run(curl(three, "n1", "/metrics"), check=True, capture_output=True).stdout
+    assert b"slipring_peer_phi" in text
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 class Listener:

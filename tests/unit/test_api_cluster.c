@@ -148,7 +148,9 @@ figures_are_told_as_json(void **state)
 	(void)state;
 	fixed_view.counters.packets_in = 5;
 	fixed_view.counters.refused[ENVELOPE_FORGED] = 3;
+	fixed_core_counters.values[COUNTER_FORWARD_ANSWERED] = 11;
 	body = get("/dist/metrics", "/dist/metrics");
+	assert_int_equal(json_integer_value(at(body, (const char *const []){ "forwarded", "forward_answered", NULL })), 11);
 	assert_int_equal(json_integer_value(at(body, (const char *const []){ "gossip", "packets_in", NULL })), 5);
 	assert_int_equal(json_integer_value(at(body, (const char *const []){ "refused", "forged", NULL })), 3);
 	assert_int_equal(json_integer_value(at(body, (const char *const []){ "members", "Alive", NULL })), 2);
@@ -163,8 +165,9 @@ metrics_tell_of_every_peer(void **state)
 {
 	static const char *const lines[] = { "slipring_cluster_epoch 7\n", "slipring_peer_phi{peer=\"n3\"} 9.5\n",
 		"slipring_peer_state{peer=\"n3\",state=\"suspected\"} 1\n", "slipring_peer_state{peer=\"n3\",state=\"alive\"} 0\n",
-		"slipring_gossip_refused_packets_total{reason=\"forged\"} 3\n", "slipring_gossip_packets_total{direction=\"in\"} 5\n",
-		"slipring_cluster_members{state=\"alive\"} 2\n", "slipring_cluster_phase{phase=\"member\"} 1\n" };
+		"slipring_cluster_refused_packets_total{reason=\"forged\"} 3\n", "slipring_cluster_packets_total{direction=\"in\"} 5\n",
+		"slipring_cluster_members{state=\"alive\"} 2\n",
+		"slipring_forward_answered_total 11\n", "slipring_cluster_phase{phase=\"member\"} 1\n" };
 
 	(void)state;
 	assert_int_equal(ask("GET", "/metrics", "", NULL), 200);
