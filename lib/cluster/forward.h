@@ -46,7 +46,8 @@ enum {
 	FORWARD_LOANS = 8,
 	FORWARD_LOAN_SIZE = SPARE_MAX * 1408, /* more cannot be answered over UDP */
 	FORWARD_PULLS = 4,   /* frames of ranges on their way at once */
-	FORWARD_TRIES = 4,   /* of one value that changes, or whose ranges are lost */
+	FORWARD_TRIES = 4,   /* of values that change meanwhile */
+	FORWARD_SHIFT_MAX = 8, /* half as many ranges in a frame, so often */
 	FORWARD_MESSAGE_MAX = 16384, /* what a memcached frame becomes, at most */
 };
 
@@ -86,7 +87,7 @@ struct forward_job {
 	uint8_t statuses[FRAME_OPS_MAX];
 	/* memcached */
 	bool inner;
-	uint8_t tries;
+	uint8_t tries, pull_shift;
 	uint8_t pull_op;
 	uint8_t pull_status;                /* of the round under way; OK so far */
 	uint32_t pull_end;                  /* the value is there up to here when the round has succeeded */

@@ -379,7 +379,8 @@ start_pulls(struct forward *forward, struct now now, struct forward_job *job)
 	CHECK(op < count && owner != RING_NOBODY);
 	size = NATIVE_REQUEST_OP_LEN + 16 + request->key.len;
 	most = (CALL_FRAME_MAX - NATIVE_HEADER_LEN) / size;
-	most = most < FRAME_OPS_MAX ? most : FRAME_OPS_MAX;
+	most = (most < FRAME_OPS_MAX ? most : FRAME_OPS_MAX) >> job->pull_shift;
+	most = most > 0 ? most : 1;
 	job->pull_op = (uint8_t)op;
 	job->pull_status = OP_STATUS_OK;
 	forward_extend(forward, now, job);
@@ -401,7 +402,10 @@ start_pulls(struct forward *forward, struct now now, struct forward_job *job)
 	job->pull_end = at < total ? at : total;
 }
 
-/* A round of ranges has ended. A value that changed is asked for from the start; what is lost, once more. */
+/*
+ * A round of ranges has ended. A value that changed is asked for from the start. What was too much for
+ * the owner's packets, or for the link, is asked for again with half as many ranges in a frame.
+ */
 static void
 end_pulls(struct forward *forward, struct now now, struct forward_job *job)
 {
@@ -412,7 +416,7 @@ end_pulls(struct forward *forward, struct now now, struct forward_job *job)
 		response->number = job->pull_end;
 		if (job->pull_end == response->value.len)
 			job->partial &= ~bit;
-	} else if (++job->tries > FORWARD_TRIES) {
+	} else if (job->pull_status == OP_STATUS_BUSY ? ++job->pull_shift > FORWARD_SHIFT_MAX : ++job->tries > FORWARD_TRIES) {
 		job->partial &= ~bit;
 		forward_memcached_tell(job, bit, job->pull_status == OP_STATUS_CHANGED ? OP_STATUS_BUSY : job->pull_status);
 	} else if (job->pull_status != OP_STATUS_BUSY) {

@@ -522,6 +522,167 @@ a_slip_in_the_slot_does_not_lead_astray(void **state)
 	assert_value(fleet_do(0, rig_request(OP_GET, mine)), "x");
 }
 
+/* --- memcached ------------------------------------------------------------------------------------ */
+
+/* A value stored at its owner by an upload. */
+static void
+upload(unsigned owner, const char *key, uint32_t len, uint8_t salt)
+{
+	static uint8_t bytes[NATIVE_CHUNK_MAX];
+	struct request request = rig_request(OP_UPLOAD_BEGIN, key);
+	struct native_result result;
+	uint64_t handle;
+
+	for (unsigned i = 0; i < 3; i++) { /* one client, whose numbers do not meet */
+		rigs[i].header.client = 99;
+		rigs[i].header.sequence += 1000000ull * (i + 1);
+	}
+	request.length = len;
+	result = fleet_do(owner, request);
+	assert_status(result, OP_STATUS_OK);
+	handle = result.number;
+	for (uint32_t at = 0; at < len; at += sizeof bytes) {
+		uint32_t n = len - at < sizeof bytes ? len - at : (uint32_t)sizeof bytes;
+
+		for (uint32_t i = 0; i < n; i++)
+			bytes[i] = (uint8_t)((at + i) * 2654435761u >> 13 ^ salt);
+		request = (struct request){ .op = OP_UPLOAD_CHUNK, .slot = slot_of_key(view_text(key)), .handle = handle,
+			.offset = at, .value = view_of(bytes, n) };
+		assert_status(fleet_do((owner + 1) % 3, request), OP_STATUS_OK); /* through one that does not own it */
+	}
+	request = (struct request){ .op = OP_UPLOAD_COMMIT, .slot = slot_of_key(view_text(key)), .handle = handle };
+	assert_status(fleet_do((owner + 2) % 3, request), OP_STATUS_OK);
+}
+
+/* "VALUE key 0 len" and the bytes, at `text`; returns what is behind. */
+static const char *
+take_value(const char *text, const char *key, uint32_t len, uint8_t salt)
+{
+	char head[64];
+	int head_len = snprintf(head, sizeof head, "VALUE %s 0 %u\r\n", key, len);
+
+	assert_memory_equal(text, head, (size_t)head_len);
+	text += head_len;
+	for (uint32_t i = 0; i < len; i++)
+		assert_int_equal((uint8_t)text[i], (uint8_t)(i * 2654435761u >> 13 ^ salt));
+	assert_memory_equal(text + len, "\r\n", 2);
+	return text + len + 2;
+}
+
+static void
+large_values_of_other_nodes_are_gathered_whole(void **state)
+{
+	const char *a = fleet_key_of(1, 0), *b = fleet_key_of(2, 0), *c = fleet_key_of(1, 1), *text;
+	char command[128];
+
+	(void)state;
+	upload(1, a, 9000, 1);
+	upload(2, b, 40000, 2);
+	upload(1, c, 20001, 3);
+	snprintf(command, sizeof command, "get %s nix %s %s\r\n", a, b, c);
+	text = fleet_say(0, command);
+	text = take_value(text, a, 9000, 1);
+	text = take_value(text, b, 40000, 2);
+	text = take_value(text, c, 20001, 3);
+	assert_string_equal(text, "END\r\n");
+	assert_true(fleet.forwards[0].counters.pulls >= 48);
+}
+
+/* More than a slot has room for: the core lends a buffer, and has it back when the answer is out. */
+static void
+a_value_that_needs_a_loan_gives_it_back(void **state)
+{
+	const char *key = fleet_key_of(1, 0);
+	char command[64];
+	uint32_t lent = 0;
+
+	(void)state;
+	upload(1, key, 300000, 5);
+	snprintf(command, sizeof command, "mg %s s v\r\nmg %s s\r\n", key, key);
+	for (int i = 0; i < 2 * FORWARD_LOANS; i++) /* the rig's packets do not hold so much: an error line, and the loan is back */
+		assert_string_equal(fleet_say(0, command), "SERVER_ERROR out of memory writing response\r\nHD s300000\r\n");
+	for (uint32_t i = 0; i < FORWARD_LOANS; i++)
+		lent += atomic_load(&fleet.forwards[0].lent[i]);
+	assert_int_equal(lent, 0);
+	assert_true(fleet.forwards[0].counters.pulls >= 200);
+}
+
+static void
+meta_commands_keep_their_flags_on_the_way(void **state)
+{
+	const char *key = fleet_key_of(1, 0), *other = fleet_key_of(1, 1);
+	char text[512], expected[512];
+
+	(void)state;
+	snprintf(text, sizeof text, "ms %s 3 T90 F7 O1\r\nabc\r\nmg %s v s f t k O2\r\nmg %s s t q\r\nmg %s v q\r\nmd %s q\r\nmn\r\n",
+	    key, key, key, other, key);
+	snprintf(expected, sizeof expected, "HD O1\r\nVA 3 s3 f7 t90 k%s O2\r\nabc\r\nHD s3 t90\r\nMN\r\n", key);
+	assert_string_equal(fleet_say(0, text), expected);
+	snprintf(text, sizeof text, "set %s 0 0 3\r\n100\r\ndecr %s 1\r\nget %s\r\nincr %s 5\r\nappend %s 0 0 1\r\n!\r\nincr %s 1\r\n",
+	    key, key, key, key, key, key);
+	snprintf(expected, sizeof expected, "STORED\r\n99\r\nVALUE %s 0 3\r\n99 \r\nEND\r\n104\r\nSTORED\r\n"
+	    "CLIENT_ERROR cannot increment or decrement non-numeric value\r\n", key);
+	assert_string_equal(fleet_say(0, text), expected);
+	snprintf(text, sizeof text, "set %s 0 -1 1\r\nx\r\nget %s\r\nset %s 0 0 1\r\ny\r\ntouch %s -1\r\nget %s\r\n"
+	    "set %s 0 0 1 noreply\r\nz\r\ngat 0 %s\r\n", key, key, other, other, other, key, key);
+	snprintf(expected, sizeof expected, "STORED\r\nEND\r\nSTORED\r\nTOUCHED\r\nEND\r\nVALUE %s 0 1\r\nz\r\nEND\r\n", key);
+	assert_string_equal(fleet_say(0, text), expected);
+}
+
+static void
+a_value_as_long_as_a_datagram_can_carry_reaches_its_owner(void **state)
+{
+	const char *key = fleet_key_of(2, 0);
+	char command[UDP_PAYLOAD_MAX], value[1430];
+	int head;
+
+	(void)state;
+	memset(value, 'v', sizeof value);
+	head = snprintf(command, sizeof command, "set %s 0 0 1430\r\n", key);
+	assert_true((size_t)head + sizeof value + 2 + 8 <= UDP_PAYLOAD_MAX);
+	memcpy(command + head, value, sizeof value);
+	memcpy(command + head + sizeof value, "\r\n", 3);
+	assert_string_equal(fleet_say(0, command), "STORED\r\n");
+	assert_int_equal(fleet_do(2, rig_request(OP_META, key)).total_len, 1430);
+}
+
+/* --- loss ----------------------------------------------------------------------------------------- */
+
+/* The link loses a tenth of its messages, asks and answers, and says so of asks; the client repeats. */
+static void
+a_number_counts_each_increment_once_through_a_link_that_loses(void **state)
+{
+	enum { INCREMENTS = 400 };
+	uint64_t unknown = 0, last = 0;
+	const char *key = fleet_key_of(2, 0);
+
+	(void)state;
+	fleet.loss = 0.1;
+	for (int i = 0; i < INCREMENTS; i++) {
+		struct native_result result = { .status = OP_STATUS_OWNER_TIMEOUT };
+
+		rig_node = i % 2;
+		rigs[rig_node].header.client = 4711; /* one client, at two nodes */
+		rigs[rig_node].header.sequence = 5000 + (uint64_t)i;
+		for (int tries = 0; tries < 20 && result.status != OP_STATUS_OK; tries++) {
+			rig_clear();
+			rig_frame();
+			rig_add(incr(key, 1));
+			rig_send_frame(0);
+			fleet_settle();
+			if (rig.reply_count == 0)
+				fleet_wait(FORWARD_PATIENCE_NS);
+			assert_int_equal(rig.reply_count, 1);
+			assert_true(rig_result(rig.header.sequence, 0, &result));
+			unknown += result.status == OP_STATUS_OWNER_TIMEOUT;
+		}
+		assert_status(result, OP_STATUS_OK);
+		assert_int_equal(result.number, last + 1);
+		last = result.number;
+	}
+	assert_true(unknown > INCREMENTS / 20);
+}
+
 /* --- for all nodes, and for one ------------------------------------------------------------------- */
 
 static void
@@ -651,8 +812,14 @@ main(void)
 		CASE(a_repeated_write_is_executed_once_through_any_node),
 		CASE(answers_carry_the_cookie_and_epoch_of_the_node_that_was_asked),
 		CASE(a_slip_in_the_slot_does_not_lead_astray),
-		CASE(a_flush_is_every_nodes),
+
 		CASE(commands_around_a_flush_keep_their_order),
+		CASE(large_values_of_other_nodes_are_gathered_whole),
+		CASE(a_value_that_needs_a_loan_gives_it_back),
+		CASE(meta_commands_keep_their_flags_on_the_way),
+		CASE(a_value_as_long_as_a_datagram_can_carry_reaches_its_owner),
+		CASE(a_number_counts_each_increment_once_through_a_link_that_loses),
+		CASE(a_flush_is_every_nodes),
 		CASE(the_control_planes_slots_go_to_the_owner_and_come_home),
 		CASE(a_target_is_asked_whatever_it_owns),
 	};
