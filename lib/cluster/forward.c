@@ -495,8 +495,11 @@ on_stale(struct forward *forward, struct now now, const struct forward_call *cal
 static bool
 frames_fit(struct view body)
 {
-	struct reader in = reader_of(body.data, body.len);
+	struct reader in;
 
+	if (body.len == 0)
+		return true;
+	in = reader_of(body.data, body.len);
 	while (reader_left(&in) > 0) {
 		struct view frame;
 		uint16_t len = reader_le16(&in);
