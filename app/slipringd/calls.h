@@ -33,7 +33,7 @@ bool calls_receive(struct calls *calls, struct now now) ON_CORE;
 /* CLUSTER_MESSAGE, CLUSTER_LOST, CLUSTER_NEWS; others are passed over. */
 void calls_action(struct calls *calls, struct now now, const struct cluster_action *action) ON_CORE;
 /* The table in force; it lives until another one is given. */
-void calls_ring(struct calls *calls, struct now now, const struct serve_ring *ring) ON_CORE;
+void calls_ring(struct calls *calls, struct now now, const struct serve_ring *ring);
 /* Deadlines, then all that is to be posted and mailed. */
 void calls_send(struct calls *calls, struct now now, struct cluster *cluster) ON_CORE;
 uint64_t calls_deadline(const struct calls *calls);

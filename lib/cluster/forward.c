@@ -53,8 +53,8 @@ queue_add(struct forward_queue *queue, struct forward_call *call)
 	queue->last = call;
 }
 
-static struct forward_call *
-queue_take(struct forward_queue *queue)
+struct forward_call *
+forward_queue_take(struct forward_queue *queue)
 {
 	struct forward_call *call = queue->first;
 
@@ -70,8 +70,8 @@ queue_take(struct forward_queue *queue)
 enum { INDEX_BITS = 12, INDEX_MASK = (1 << INDEX_BITS) - 1 };
 _Static_assert(FORWARD_CALLS_MAX <= 1 << INDEX_BITS, "a call's index is part of its number");
 
-static void
-call_release(struct forward *forward, struct forward_call *call)
+void
+forward_call_release(struct forward *forward, struct forward_call *call)
 {
 	call->state = FORWARD_FREE;
 	call->id += 1 << INDEX_BITS; /* what is still said to the old number is late */
@@ -102,8 +102,8 @@ call_take(struct forward *forward, struct forward_job *job, uint64_t member, uin
 }
 
 /* Out of its job. While it stands in a queue, the queue lets go of it later. */
-static void
-call_end(struct forward *forward, struct forward_call *call)
+void
+forward_call_end(struct forward *forward, struct forward_call *call)
 {
 	if (call->before)
 		call->before->after = call->after;
@@ -113,7 +113,7 @@ call_end(struct forward *forward, struct forward_call *call)
 		call->after->before = call->before;
 	call->job = NULL;
 	if (call->state == FORWARD_ASKED)
-		call_release(forward, call);
+		forward_call_release(forward, call);
 }
 
 static struct forward_call *
@@ -147,8 +147,8 @@ forward_fail(struct forward_job *job, uint64_t ops, enum op_status status)
 }
 
 /* The same of a call's; a range that fails is a matter of its round. */
-static void
-call_fail(const struct forward_call *call, uint64_t ops, enum op_status status)
+void
+forward_call_fail(const struct forward_call *call, uint64_t ops, enum op_status status)
 {
 	if (!call->pull)
 		forward_fail(call->job, ops, status);
@@ -266,8 +266,8 @@ job_finish(struct forward *forward, struct forward_job *job)
 	job_release(forward, job);
 }
 
-static void
-finish_if_done(struct forward *forward, struct now now, struct forward_job *job)
+void
+forward_finish_if_done(struct forward *forward, struct now now, struct forward_job *job)
 {
 	if (!job->calls && !(job->inner && forward_memcached_next(forward, now, job)))
 		job_finish(forward, job);
@@ -411,7 +411,7 @@ job_start(struct forward *forward, struct now now, struct forward_job *job)
 			forward_ask_all(forward, job, job->flushes);
 		forward_ask_owners(forward, job, count, slot->ops & ~job->flushes);
 	}
-	finish_if_done(forward, now, job);
+	forward_finish_if_done(forward, now, job);
 }
 
 /* Too many wait: every operation is answered BUSY. */
@@ -442,7 +442,7 @@ forward_slot(struct forward *forward, struct now now, struct deferred *slot)
 	} else if (slot->service == SERVICE_MEMCACHED) {
 		forward_memcached_open(job);
 		forward_memcached_start(forward, now, job);
-		finish_if_done(forward, now, job);
+		forward_finish_if_done(forward, now, job);
 	} else {
 		job_start(forward, now, job);
 	}
@@ -538,11 +538,11 @@ take_results(struct forward *forward, struct now now, struct forward_call *call,
 	struct forward_job *job = call->job;
 
 	if (record->status != OP_STATUS_OK)
-		call_fail(call, ops, record->status);
+		forward_call_fail(call, ops, record->status);
 	else if ((call->pull ? ops : ops & ~job->flushes) == 0)
 		return;
 	else if (job->inner) /* what was left out for want of packets is as good as not taken */
-		call_fail(call, ops & ~forward_memcached_results(forward, now, call, record->body), OP_STATUS_BUSY);
+		forward_call_fail(call, ops & ~forward_memcached_results(forward, now, call, record->body), OP_STATUS_BUSY);
 	else
 		keep_frames(job->slot, record->body);
 }
@@ -570,8 +570,8 @@ forward_answer(struct forward *forward, struct now now, uint64_t from, const str
 	if (stale != 0)
 		on_stale(forward, now, call, stale);
 	if (call->ops == 0)
-		call_end(forward, call);
-	finish_if_done(forward, now, job);
+		forward_call_end(forward, call);
+	forward_finish_if_done(forward, now, job);
 }
 
 /* It will not answer: what only reads is asked again, of what writes nobody knows. */
@@ -585,12 +585,12 @@ on_lost(struct forward *forward, struct now now, struct forward_call *call)
 		job->pull_status = OP_STATUS_CHANGED; /* as for a new owner */
 	else
 		forward_fail(job, call->ops & ~reads, OP_STATUS_OWNER_TIMEOUT);
-	call_end(forward, call);
+	forward_call_end(forward, call);
 	if (reads != 0 && forward->ring)
 		ask_again(forward, now, job, reads);
 	else
 		forward_fail(job, reads, OP_STATUS_OWNER_TIMEOUT);
-	finish_if_done(forward, now, job);
+	forward_finish_if_done(forward, now, job);
 }
 
 void
@@ -638,177 +638,6 @@ forward_message(struct forward *forward, struct now now, uint64_t from, struct v
 	forward->counters.malformed += in.failed;
 }
 
-/* --- messages out ----------------------------------------------------------------------------- */
-
-static void
-post_refusal(struct forward *forward, struct forward_post *post)
-{
-	const struct forward_refusal *refusal = &forward->refusals[forward->refusal_first];
-	const struct call_record record = { .kind = CALL_ANSWER, .status = refusal->status, .call = refusal->call,
-		.epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = refusal->ops };
-
-	call_record_compose(&record, forward->head);
-	post->member = refusal->member;
-	forward->posting = FORWARD_REFUSAL;
-}
-
-/* What a worker has run. Nothing in the slot: it had no packet to answer in. */
-static void
-post_home(struct forward *forward, struct forward_post *post)
-{
-	const struct forward_slot *slot = (const struct forward_slot *)forward->home.first;
-	const struct deferred *deferred = &slot->deferred;
-	bool empty = deferred->reply_len == 0 && deferred->stale != deferred->ops;
-	const struct call_record record = { .kind = CALL_ANSWER, .status = empty ? OP_STATUS_BUSY : OP_STATUS_OK,
-		.call = slot->call, .epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = deferred->ops,
-		.stale = deferred->stale, .body = view_of(deferred->reply, deferred->reply_len) };
-
-	call_record_compose(&record, forward->head);
-	post->member = slot->member;
-	post->body = record.body;
-	forward->posting = FORWARD_HOME;
-}
-
-static struct call_record
-record_of(const struct forward *forward, const struct forward_call *call)
-{
-	const struct deferred *slot = call->job->slot;
-
-	return (struct call_record){ .kind = CALL_ASK, .hops = 1, .call = call->id,
-		.epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = call->ops,
-		.body = view_of(slot->payload, slot->payload_len) };
-}
-
-/* The calls of one memcached job to one member, as they stand in the queue: frames keep their order. */
-static void
-compose_message(struct forward *forward, struct now now, struct forward_post *post)
-{
-	const struct forward_call *first = forward->queued.first, *call = first;
-	struct writer out = writer_of(forward->message, FORWARD_MESSAGE_MAX);
-
-	forward_memcached_parse(forward, now, first->job->slot);
-	forward->posting_count = 0;
-	while (call && call->job == first->job && call->member == first->member &&
-	    forward_memcached_compose(forward, now, call, &out)) {
-		forward->posting_count++;
-		call = call->next;
-	}
-	CHECK(forward->posting_count > 0);
-	post->head = view_of(forward->message, (uint32_t)(out.at - forward->message));
-}
-
-static void
-post_call(struct forward *forward, struct now now, struct forward_post *post)
-{
-	const struct forward_call *call = forward->queued.first;
-	struct call_record record;
-
-	forward->posting = FORWARD_CALL;
-	post->member = call->member;
-	post->tag = call->id;
-	if (call->job->inner) {
-		compose_message(forward, now, post);
-		return;
-	}
-	forward->posting_count = 1;
-	record = record_of(forward, call);
-	call_record_compose(&record, forward->head);
-	post->body = record.body;
-}
-
-static struct call_record
-own_record(struct forward *forward, struct now now, const struct forward_call *call)
-{
-	struct writer out = writer_of(forward->message, FORWARD_MESSAGE_MAX);
-	struct call_record record;
-	struct reader in;
-
-	forward_memcached_parse(forward, now, call->job->slot);
-	if (!forward_memcached_compose(forward, now, call, &out))
-		CHECK(!"a call is smaller than a message");
-	in = reader_of(forward->message, (size_t)(out.at - forward->message));
-	if (!call_record_next(&in, &record))
-		CHECK(!"a record that has just been composed");
-	return record;
-}
-
-/* Slots that have become our own since they were asked for are run here. */
-static bool
-run_own(struct forward *forward, struct now now)
-{
-	struct forward_call *call = forward->queued.first;
-	struct call_record record;
-
-	if (!call->job) {
-		call_release(forward, queue_take(&forward->queued));
-		return true;
-	}
-	if (call->member != forward->config.self)
-		return false;
-	record = record_of(forward, call);
-	if (call->job->inner)
-		record = own_record(forward, now, call);
-	queue_take(&forward->queued);
-	call->state = FORWARD_ASKED;
-	call->epoch = record.epoch;
-	forward_run(forward, now, forward->config.self, &record);
-	return true;
-}
-
-bool
-forward_post(struct forward *forward, struct now now, struct forward_post *post)
-{
-	CHECK(forward->posting == FORWARD_NOTHING);
-	*post = (struct forward_post){ .head = view_of(forward->head, CALL_RECORD_LEN) };
-	while (forward->queued.first && run_own(forward, now))
-		;
-	if (now.mono_ns >= forward->again_ns && forward->refusal_count > 0)
-		post_refusal(forward, post);
-	else if (now.mono_ns >= forward->again_ns && forward->home.first)
-		post_home(forward, post);
-	else if (forward->queued.first)
-		post_call(forward, now, post);
-	return forward->posting != FORWARD_NOTHING;
-}
-
-/* A call's message: taken, or not to be had. */
-static void
-call_posted(struct forward *forward, struct now now, struct forward_call *call, enum forward_result result)
-{
-	struct forward_job *job = call->job;
-
-	call->state = FORWARD_ASKED;
-	call->epoch = forward->ring ? forward->ring->topology.epoch : 0;
-	if (result == FORWARD_SENT)
-		return;
-	call_fail(call, call->ops, result == FORWARD_BUSY ? OP_STATUS_BUSY : OP_STATUS_OWNER_DEAD);
-	call_end(forward, call);
-	finish_if_done(forward, now, job);
-}
-
-void
-forward_posted(struct forward *forward, struct now now, enum forward_result result)
-{
-	int posting = forward->posting;
-
-	CHECK(posting != FORWARD_NOTHING);
-	forward->posting = FORWARD_NOTHING;
-	if (posting == FORWARD_CALL) {
-		for (uint32_t n = forward->posting_count; n > 0; n--)
-			call_posted(forward, now, queue_take(&forward->queued), result);
-	} else if (result == FORWARD_BUSY) {
-		forward->again_ns = now.mono_ns + FORWARD_AGAIN_NS; /* answers stay, and so hold new frames off */
-	} else if (posting == FORWARD_REFUSAL) {
-		forward->refusal_first = (forward->refusal_first + 1) % FORWARD_REFUSALS_MAX;
-		forward->refusal_count--;
-	} else {
-		struct deferred *slot = forward_line_take(&forward->home);
-
-		slot->next_free = forward->free_slots;
-		forward->free_slots = slot;
-	}
-}
-
 struct deferred *
 forward_mail(struct forward *forward)
 {
@@ -828,8 +657,8 @@ static void
 give_up(struct forward *forward, struct forward_job *job)
 {
 	while (job->calls) {
-		call_fail(job->calls, job->calls->ops, status_of(job->calls));
-		call_end(forward, job->calls);
+		forward_call_fail(job->calls, job->calls->ops, status_of(job->calls));
+		forward_call_end(forward, job->calls);
 	}
 	if (job->inner)
 		forward_memcached_cut(job);
@@ -839,18 +668,18 @@ give_up(struct forward *forward, struct forward_job *job)
 static void
 retry(struct forward *forward, struct now now)
 {
-	struct forward_call *call = queue_take(&forward->waiting);
+	struct forward_call *call = forward_queue_take(&forward->waiting);
 	struct forward_job *job = call->job;
 	uint64_t ops = call->ops;
 
 	call->state = FORWARD_ASKED; /* in no queue: it may end */
 	if (!job) {
-		call_release(forward, call);
+		forward_call_release(forward, call);
 		return;
 	}
-	call_end(forward, call);
+	forward_call_end(forward, call);
 	ask_again(forward, now, job, ops);
-	finish_if_done(forward, now, job);
+	forward_finish_if_done(forward, now, job);
 }
 
 void
@@ -913,7 +742,7 @@ forward_init(struct forward *forward, const struct forward_config *config)
 	}
 	for (uint32_t i = FORWARD_CALLS_MAX; i-- > 0;) {
 		forward->calls[i].id = i;
-		call_release(forward, &forward->calls[i]);
+		forward_call_release(forward, &forward->calls[i]);
 	}
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
- * forward_state.h - what forward.c (jobs and calls), forward_memcached.c (jobs of memcached frames)
- *   and forward_owner.c (other nodes' frames) share.
+ * forward_state.h - what forward.c (jobs and calls), forward_post.c (messages out), forward_memcached.c
+ *   (jobs of memcached frames) and forward_owner.c (other nodes' frames) share.
  *
  * Threads: none. Memory: struct forward's. Nobody else includes this.
  */
@@ -20,6 +20,15 @@ void forward_line_add(struct forward_line *line, struct deferred *slot);
 struct deferred *forward_line_take(struct forward_line *line);
 void forward_mail_to(struct forward *forward, struct deferred *slot, uint8_t to);
 
+struct forward_call *forward_queue_take(struct forward_queue *queue);
+/* Back to the free ones; its number is another one then. */
+void forward_call_release(struct forward *forward, struct forward_call *call);
+/* Out of its job; while it stands in a queue, the queue lets go of it later. */
+void forward_call_end(struct forward *forward, struct forward_call *call);
+/* Operations of a call that are answered by a status of this node; a range that fails is a matter of its round. */
+void forward_call_fail(const struct forward_call *call, uint64_t ops, enum op_status status);
+/* The slot goes home when all calls of the job have ended, and none follow. */
+void forward_finish_if_done(struct forward *forward, struct now now, struct forward_job *job);
 /* Operations of a job that are answered by a status of this node. */
 void forward_fail(struct forward_job *job, uint64_t ops, enum op_status status);
 /* A call to be posted, appended to the queue; when there is none left, BUSY. */
