@@ -45,8 +45,6 @@ def place_environment(node):
     settings = {"interfaces": "e0", "ipv4": f"{NET}.0.{node[1:]}/24", "float_lcores": "true", "memory": "64M",
                 "huge_pages": "no", "state_dir": f"{RUN}/state", "cluster.enabled": "true", "cluster.name": LAB,
                 "cluster.key_file": key_file()}
-    if LAB != "slipring":
-        settings["run_dir"] = RUN
     return {"SLIPRING_" + key.upper().replace(".", "__"): value for key, value in settings.items()}
 
 

@@ -167,7 +167,7 @@ def node_pid(node):
 
 def wait_gone(pid, started, seconds):
     end = time.monotonic() + seconds
-    while started_at(pid) == started:
+    while started is not None and started_at(pid) == started:
         stat = read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         if stat and stat[0] == "Z":
             return True

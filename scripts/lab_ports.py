@@ -8,7 +8,7 @@ from lab_machine import LAB, ROOT, RUN, LabError, end, helper_pid, helper_start,
 DEFAULT = LAB == "slipring"
 CONTROL = "127.0.0.1:7480"  # inside the node's namespace, where nobody else is
 TOKENS = "dev admin dev-token\nreader read dev-reader-token\n"  # of a lab: no secret
-SOCKETS = "/run/slipring"
+SOCKETS = "/run/slipring" if DEFAULT else RUN  # where people look for the nodes' control sockets
 
 
 def first_ports():

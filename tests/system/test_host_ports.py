@@ -2,6 +2,7 @@
 import http.client
 import os
 import socket
+import time
 
 import pytest
 
@@ -97,6 +98,16 @@ def test_many_callers_at_once(ported):
     for s in idle:
         s.close()
     wait_for(lambda: ask(api, "GET", "/healthz")[0] == 200, 5)
+
+
+def test_down_does_not_wait_for_a_relay_that_is_gone(ported):
+    """A helper that ends at once was waited for, ten seconds each: its start time could no longer be read."""
+    lab, api, management = ported
+    begin = time.monotonic()
+    lab("down")
+    assert time.monotonic() - begin < 5
+    with pytest.raises(OSError):
+        ask(api, "GET", "/healthz")
 
 
 def test_a_taken_port_is_told_and_nothing_stays():
