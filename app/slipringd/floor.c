@@ -23,8 +23,9 @@ floor_read(const char *path, uint64_t *epoch, struct error *error)
 		return errno == ENOENT ? STATUS_OK : error_set(error, STATUS_IO, "state_dir: %s: %s", path, strerror(errno));
 	len = read(fd, text, sizeof text - 1);
 	close(fd);
+	errno = 0;
 	*epoch = strtoull(text, &end, 10);
-	if (len <= 0 || end == text || *end != '\n')
+	if (len <= 0 || text[0] < '0' || text[0] > '9' || *end != '\n' || errno != 0)
 		return error_set(error, STATUS_INVALID, "state_dir: %s does not hold an epoch's number; remove it if no other "
 		    "node of the cluster is older than this one", path);
 	return STATUS_OK;
