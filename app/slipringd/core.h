@@ -40,6 +40,7 @@ struct core_event {
 	uint8_t state, state_before; /* enum peer_state */
 	uint32_t incarnation;
 	uint64_t epoch, ns;
+	struct peer_address address; /* of the member; DUPLICATE, REFUSED: of the other process */
 };
 
 struct core_command {

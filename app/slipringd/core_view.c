@@ -6,6 +6,8 @@
 #include "slipringd/core_state.h"
 #include "slipringd/log.h"
 
+enum { ADDRESS_SIZE = 24 };
+
 #define VIEW_NS (100 * NS_PER_MS)
 #define JOINING_TOLD_NS (5 * NS_PER_SEC)
 
@@ -53,9 +55,21 @@ tell_state(const struct core_event *e)
 }
 
 static void
+address_text(const struct peer_address *address, char text[ADDRESS_SIZE])
+{
+	const uint8_t *ip = address->ip + 12; /* mapped */
+
+	snprintf(text, ADDRESS_SIZE, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], address->port);
+}
+
+static void
 tell(const struct core *core, const struct core_event *e)
 {
 	static struct log_limit duplicates = LOG_LIMIT(10000);
+	bool own = strcmp(e->id, core->config.cluster.id) == 0;
+	char address[ADDRESS_SIZE];
+
+	address_text(&e->address, address);
 
 	switch (e->news) {
 	case CLUSTER_STATE:
@@ -68,12 +82,12 @@ tell(const struct core *core, const struct core_event *e)
 		log_info("cluster: %s is forgotten", e->id);
 		break;
 	case CLUSTER_DUPLICATE:
-		log_limited(&duplicates, LOG_LEVEL_ERROR, "cluster: another process uses the node id %s%s; every node needs one of its own", e->id,
-		    strcmp(e->id, core->config.cluster.id) == 0 ? ", which is this node's" : "");
+		log_limited(&duplicates, LOG_LEVEL_ERROR, "cluster: another process, at %s, uses the node id %s%s; every node needs "
+		    "one of its own", address, e->id, own ? ", which is this node's" : "");
 		break;
 	case CLUSTER_REFUSED:
-		log_error("cluster %s does not let this node in: the node id %s belongs to another process that lives, or the "
-		    "cluster is full; give it another node_id", core->config.cluster.name, core->config.cluster.id);
+		log_error("cluster %s does not let this node in: the node id %s belongs to another process, at %s, or the "
+		    "cluster is full; give it another node_id", core->config.cluster.name, core->config.cluster.id, address);
 		break;
 	case CLUSTER_PAUSED:
 		log_warn("cluster: this process was stopped for %llu ms", (unsigned long long)(e->ns / NS_PER_MS));
@@ -112,6 +126,7 @@ core_view_news(struct core *core, const struct cluster_action *action)
 	event->state_before = action->state_before;
 	event->incarnation = action->incarnation;
 	event->ns = action->ns;
+	event->address = action->to;
 	if (member)
 		memcpy(event->id, member->record.id, sizeof event->id);
 	tell(core, event);

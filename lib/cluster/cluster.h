@@ -112,7 +112,7 @@ enum cluster_news {
 
 struct cluster_action {
 	enum cluster_action_kind kind;
-	struct peer_address to;
+	struct peer_address to; /* SEND; NEWS: of the member, or of the other process that uses its id */
 	const uint8_t *packet; /* in cluster_actions.packets */
 	uint16_t len;
 	bool priority;         /* probes, heartbeats, gossip: before any data */

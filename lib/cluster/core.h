@@ -42,6 +42,8 @@ bool draft_empty(const struct draft *draft);
 void draft_send(struct draft *draft);
 void draft_record(struct draft *draft, struct member *member);
 struct cluster_action *action_add(struct cluster *c, enum cluster_action_kind kind);
+/* Of DUPLICATE and REFUSED: where the other process lives. */
+void news_conflict(struct cluster *c, enum cluster_news news, const struct member *member, const struct peer_address *other);
 void news_add(struct cluster *c, enum cluster_news news, const struct member *member, uint8_t state_before, uint64_t ns);
 
 /* gossip.c */

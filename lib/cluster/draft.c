@@ -34,7 +34,18 @@ news_add(struct cluster *c, enum cluster_news news, const struct member *member,
 	action->state = member->record.state;
 	action->state_before = state_before;
 	action->incarnation = member->record.incarnation;
+	action->to = member->record.address;
 	action->ns = ns;
+}
+
+void
+news_conflict(struct cluster *c, enum cluster_news news, const struct member *member, const struct peer_address *other)
+{
+	uint32_t before = c->actions->count;
+
+	news_add(c, news, member, member->record.state, 0);
+	if (c->actions->count > before)
+		c->actions->list[before].to = *other;
 }
 
 void

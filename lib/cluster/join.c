@@ -39,7 +39,7 @@ refuse(struct arrival *arrival, const struct member *holder, const struct peer_r
 
 	c->counters.duplicates++;
 	peer_conflict_compose(&arrival->answer.out, PEER_REFUSE, &conflict);
-	news_add(c, CLUSTER_DUPLICATE, holder, holder->record.state, 0);
+	news_conflict(c, CLUSTER_DUPLICATE, holder, &record->address);
 	if (holder != c->self) {
 		struct draft draft;
 
@@ -115,14 +115,14 @@ join_hello(struct arrival *arrival, const struct peer_section *section)
 }
 
 static void
-yield(struct cluster *c)
+yield(struct cluster *c, const struct peer_address *other)
 {
 	if (c->refused)
 		return;
 	c->refused = true;
 	c->standing = PEER_JOINING;
 	gossip_self(c, PEER_JOINING, 0);
-	news_add(c, CLUSTER_REFUSED, c->self, c->self->record.state, 0);
+	news_conflict(c, CLUSTER_REFUSED, c->self, other);
 }
 
 void
@@ -139,9 +139,9 @@ join_refused(struct arrival *arrival, const struct peer_section *section)
 		return;
 	if (section->type == PEER_CONFLICT) {
 		c->counters.duplicates++;
-		news_add(c, CLUSTER_DUPLICATE, c->self, c->self->record.state, 0);
+		news_conflict(c, CLUSTER_DUPLICATE, c->self, &conflict.address);
 	} else if (c->standing == PEER_JOINING) {
-		yield(c);
+		yield(c, &conflict.address);
 	}
 }
 
@@ -154,9 +154,9 @@ join_duplicate(struct arrival *arrival)
 	if (arrival->header.state == PEER_JOINING || arrival->header.state == PEER_LEFT || c->refused)
 		return;
 	c->counters.duplicates++;
-	news_add(c, CLUSTER_DUPLICATE, c->self, c->self->record.state, 0);
+	news_conflict(c, CLUSTER_DUPLICATE, c->self, &arrival->from);
 	if (c->config.boot < arrival->boot)
-		yield(c);
+		yield(c, &arrival->from);
 	else
 		join_send(c, &arrival->from, arrival->boot);
 }

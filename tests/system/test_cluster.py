@@ -157,8 +157,8 @@ def test_the_second_process_with_a_node_id_is_refused(three, place, tmp_path):
     second = by_hand(three, place, "--node-id", "n1", "--run-dir", str(tmp_path), "--state-dir", str(tmp_path), "--join", "n1@10.9.0.1:7946")
     said = second.communicate(timeout=20)[1]
     assert second.returncode == 4, said
-    assert re.search(r"ERROR n1 cluster \S+ does not let this node in: the node id n1 belongs to another process", said)
-    assert re.search(r"ERROR n1 cluster: another process uses the node id n1", three.log("n1"))
+    assert re.search(r"ERROR n1 cluster \S+ does not let this node in: the node id n1 belongs to another process, at 10.9.0.1:7946", said)
+    assert re.search(r"ERROR n1 cluster: another process, at 10.9.0.3:7946, uses the node id n1, which is this node's", three.log("n1"))
     assert counter(three, "n1", "cluster_duplicates") > 0
     assert counter(three, "n1", "cluster_changes") == changes  # the cluster is as it was
 
