@@ -222,6 +222,66 @@ drill_refounding(uint64_t seed, uint32_t mutation)
 	}
 }
 
+/* A node comes up long before its seeds: it goes on trying. */
+static void
+drill_late_seeds(uint64_t seed, uint32_t mutation)
+{
+	open_nodes(seed, 5, mutation);
+	sim_start(&sim, 4);
+	run_ms(10000);
+	if (sim.nodes[4].cluster.standing != PEER_JOINING || cluster_topology(&sim.nodes[4].cluster)->epoch != 0)
+		sim_fail(&sim, "n5 took itself for a cluster, with its seeds away");
+	for (uint16_t i = 0; i < 4; i++)
+		sim_start(&sim, i);
+	if (agreement_ms(5000) >= 5000)
+		sim_fail(&sim, "no agreement 5 s after the seeds came up: %s", checker_disagreement(&sim));
+}
+
+/* A node with another key is nobody, and disturbs nobody. */
+static void
+drill_wrong_key(uint64_t seed, uint32_t mutation)
+{
+	uint64_t changes;
+
+	open_nodes(seed, 5, mutation);
+	memset(sim.nodes[4].config.keys[0], 9, sizeof sim.nodes[4].config.keys[0]);
+	for (uint16_t i = 0; i < 4; i++)
+		sim_start(&sim, i);
+	run_ms(4000);
+	changes = sim.nodes[0].cluster.counters.changes;
+	sim_start(&sim, 4);
+	run_ms(4000);
+	for (uint16_t i = 0; i < 4; i++)
+		if (members_find(&sim.nodes[i].cluster.members, sim_id(&sim, 4)))
+			sim_fail(&sim, "n%u took in a node with another key", i + 1u);
+	if (sim.nodes[4].cluster.members.count != 1 || sim.nodes[0].cluster.counters.changes != changes)
+		sim_fail(&sim, "a node with another key changed somebody's mind");
+	if (sim.nodes[0].cluster.counters.refused[ENVELOPE_KEY_UNKNOWN] + sim.nodes[0].cluster.counters.refused[ENVELOPE_FORGED] == 0)
+		sim_fail(&sim, "packets under another key were not counted");
+}
+
+/* Key A, then A and B, then B and A, then B alone: each a rolling restart, and nobody is ever without the others. */
+static void
+drill_key_rotation(uint64_t seed, uint32_t mutation)
+{
+	static const uint8_t stages[][2] = { { 'A', 0 }, { 'A', 'B' }, { 'B', 'A' }, { 'B', 0 } };
+
+	open_nodes(seed, 3, mutation);
+	for (size_t stage = 0; stage < 4 && !sim.failure[0]; stage++)
+		for (uint16_t i = 0; i < 3 && !sim.failure[0]; i++) {
+			struct cluster_config *config = &sim.nodes[i].config;
+
+			if (sim.nodes[i].up)
+				sim_crash(&sim, i);
+			memset(config->keys[0], stages[stage][0], sizeof config->keys[0]);
+			memset(config->keys[1], stages[stage][1], sizeof config->keys[1]);
+			config->key_count = stages[stage][1] ? 2 : 1;
+			sim_start(&sim, i);
+			if ((stage > 0 || i == 2) && agreement_ms(8000) >= 8000)
+				sim_fail(&sim, "n%u is not back, in stage %zu of a change of keys: %s", i + 1u, stage, checker_disagreement(&sim));
+		}
+}
+
 /* --- a liar: it holds the cluster key, is no member, and says what it likes ------------------ */
 
 static struct {
@@ -354,7 +414,8 @@ bool
 drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size)
 {
 	static void (*const drills[])(uint64_t, uint32_t) = { drill_link, drill_stopped, drill_hearsay, drill_halves,
-		drill_successor, drill_duplicate, drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
+		drill_successor, drill_duplicate, drill_late_seeds,
+		drill_wrong_key, drill_key_rotation, drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
 	bool good = true;
 
 	for (size_t i = 0; i < sizeof drills / sizeof drills[0] && good; i++) {
