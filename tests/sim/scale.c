@@ -90,12 +90,25 @@ convergence_ms(bool epoch_too, uint64_t limit_ms)
 	return (double)(sim.now_ns - begin_ns) / 1e6;
 }
 
+/* No news is passed on any more. */
+static bool
+calm(void)
+{
+	for (uint16_t i = 0; i < sim.node_count; i++)
+		if (sim.nodes[i].up && sim.nodes[i].cluster.members.hot_count > 0)
+			return false;
+	return true;
+}
+
 static void
 cost(void)
 {
-	struct totals before = totals(), after;
-	enum { MS = 5000 };
+	struct totals before, after;
+	enum { MS = 2000 };
 
+	for (int i = 0; i < 60 && !calm(); i++)
+		run_ms(500);
+	before = totals();
 	run_ms(MS);
 	after = totals();
 	printf("\"idle_bytes_per_node_s\": %.0f, \"idle_packets_per_node_s\": %.1f, ",
@@ -115,7 +128,7 @@ detection(void)
 		return;
 	for (uint16_t k = 0; k < victims; k++)
 		sim_crash(&sim, (uint16_t)(k * step));
-	run_ms(5000);
+	run_ms(3000);
 	for (uint16_t i = 0; i < sim.node_count; i++)
 		for (uint16_t k = 0; k < victims && sim.nodes[i].up; k++) {
 			const struct sim_pair *pair = sim_pair(&sim, i, (uint16_t)(k * step));
@@ -190,7 +203,6 @@ healthy(uint64_t seed, uint16_t nodes)
 	members_ms = convergence_ms(false, 60000);
 	epoch_ms = members_ms + convergence_ms(true, 60000);
 	printf("\"kind\": \"healthy\", \"converged_ms\": %.0f, \"one_epoch_ms\": %.0f, ", members_ms, epoch_ms);
-	run_ms(3000);
 	cost();
 	detection();
 	printf("\"member_bytes\": %.0f, \"node_bytes\": %zu}\n", member_bytes(&sim.nodes[0].config), sizeof(struct cluster));
@@ -234,8 +246,8 @@ scale_run(uint64_t seed, uint16_t largest)
 		fflush(stdout);
 	}
 	if (largest >= 1000)
-		for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i += 2) {
-			lossy(seed, largest, losses[i], 10000);
+		for (size_t i = 3; i < sizeof losses / sizeof losses[0]; i += 3) { /* 5 and 20 % */
+			lossy(seed, largest, losses[i], 5000);
 			fflush(stdout);
 		}
 	return 0;
