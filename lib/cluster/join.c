@@ -52,6 +52,28 @@ refuse(struct arrival *arrival, const struct member *holder, const struct peer_r
 	}
 }
 
+/* No room for one more, and nobody gone whose place it could have. */
+static bool
+table_full(const struct cluster *c)
+{
+	if (c->members.count < c->members.max)
+		return false;
+	for (uint16_t i = 0; i < c->members.count; i++)
+		if (members_at(&c->members, i)->record.state >= PEER_DEAD)
+			return false;
+	return true;
+}
+
+static void
+refuse_full(struct arrival *arrival)
+{
+	struct peer_conflict conflict = { .boot = arrival->c->config.boot, .address = arrival->c->config.address,
+		.reason = PEER_REFUSED_FULL };
+
+	arrival->c->counters.full++;
+	peer_conflict_compose(&arrival->answer.out, PEER_REFUSE, &conflict);
+}
+
 static void
 answer_hello(struct arrival *arrival)
 {
@@ -97,6 +119,10 @@ join_hello(struct arrival *arrival, const struct peer_section *section)
 	if (holder && record.boot != holder->record.boot && id_taken(c, holder, &record)) {
 		if (holder != c->self || record.state == PEER_JOINING)
 			refuse(arrival, holder, &record);
+		return;
+	}
+	if (!holder && table_full(c)) {
+		refuse_full(arrival);
 		return;
 	}
 	if (arrival->for_us) {

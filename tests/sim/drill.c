@@ -260,6 +260,34 @@ drill_wrong_key(uint64_t seed, uint32_t mutation)
 		sim_fail(&sim, "packets under another key were not counted");
 }
 
+/* No room for a fifth: it is refused and told so, and comes in when one of the four is gone. */
+static void
+drill_full(uint64_t seed, uint32_t mutation)
+{
+	open_nodes(seed, 5, mutation);
+	for (uint16_t i = 0; i < 5; i++)
+		sim.nodes[i].config.members_max = 4;
+	for (uint16_t i = 0; i < 4; i++)
+		sim_start(&sim, i);
+	run_ms(4000);
+	sim_start(&sim, 4);
+	run_ms(3000);
+	if (sim.nodes[4].cluster.standing != PEER_JOINING || !sim.nodes[4].duplicate)
+		sim_fail(&sim, "n5 entered a cluster with no room, or was not told why not");
+	for (uint16_t i = 0; i < 4; i++)
+		if (members_find(&sim.nodes[i].cluster.members, sim_id(&sim, 4)))
+			sim_fail(&sim, "n%u took in a fifth of four", i + 1u);
+	if (!sim.failure[0])
+		sim_crash(&sim, 3);
+	run_ms(8000);
+	for (uint16_t i = 0; i < 3; i++) {
+		const struct member *member = members_find(&sim.nodes[i].cluster.members, sim_id(&sim, 4));
+
+		if (!member || member->record.state != PEER_ALIVE)
+			sim_fail(&sim, "n5 did not come in at n%u, when there was room", i + 1u);
+	}
+}
+
 /* Key A, then A and B, then B and A, then B alone: each a rolling restart, and nobody is ever without the others. */
 static void
 drill_key_rotation(uint64_t seed, uint32_t mutation)
@@ -414,8 +442,8 @@ bool
 drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size)
 {
 	static void (*const drills[])(uint64_t, uint32_t) = { drill_link, drill_stopped, drill_hearsay, drill_halves,
-		drill_successor, drill_duplicate, drill_late_seeds,
-		drill_wrong_key, drill_key_rotation, drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
+		drill_successor, drill_duplicate, drill_late_seeds, drill_wrong_key, drill_full, drill_key_rotation,
+		drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
 	bool good = true;
 
 	for (size_t i = 0; i < sizeof drills / sizeof drills[0] && good; i++) {
