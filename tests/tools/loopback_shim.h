@@ -7,6 +7,7 @@
 #ifndef TESTS_LOOPBACK_SHIM_H
 #define TESTS_LOOPBACK_SHIM_H
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/endpoint.h"
