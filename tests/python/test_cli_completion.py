@@ -37,7 +37,7 @@ def bash(folder, *words):
 def test_bash_offers_commands_and_their_options(tmp_path):
     assert bash(tmp_path, "") == commands()
     assert bash(tmp_path, "ex") == ["export"]
-    assert bash(tmp_path, "-H", "n1", "--timeout", "5s", "st") == ["stats"]
+    assert bash(tmp_path, "-H", "n1", "--timeout", "5s", "st") == ["stats", "status"]
     for command in commands():
         assert set(bash(tmp_path, command, "--")) == options(command)
         assert bash(tmp_path, "-H", "n1", command, "--js") == ["--json"]

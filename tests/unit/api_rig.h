@@ -244,6 +244,7 @@ answer_together(struct cache_job *job)
 		op->status = OP_STATUS_OK;
 		op->shards = 1;
 		op->cursor = 0;
+		op->data = op->op == OP_KEYS ? calloc(1, 1) : NULL;
 	}
 	job->done(job);
 }
