@@ -300,6 +300,15 @@ post_sweep(void *context, const struct http_request *request, struct http_reply 
 	api_sweep(api->view, api->cache, request, reply);
 }
 
+static void
+get_openapi_yaml(void *context, const struct http_request *request, struct http_reply *reply)
+{
+	(void)context;
+	(void)request;
+	reply->type = "application/yaml";
+	reply->text = openapi_yaml(SLIPRING_VERSION, &reply->text_len);
+}
+
 static const http_handler handlers[ROUTE_COUNT] = {
 	[ROUTE_HEALTHZ] = get_health,
 	[ROUTE_READYZ] = get_ready,
@@ -314,6 +323,7 @@ static const http_handler handlers[ROUTE_COUNT] = {
 	[ROUTE_ME] = get_me,
 	[ROUTE_ME_CAN] = get_me_can,
 	[ROUTE_OPENAPI] = get_openapi,
+	[ROUTE_OPENAPI_YAML] = get_openapi_yaml,
 	[ROUTE_CLUSTER_STATUS] = get_status,
 	[ROUTE_CLUSTER_MEMBERS] = get_members,
 	[ROUTE_CLUSTER_RING] = get_ring,

@@ -152,6 +152,47 @@ openapi_document(const char *version)
 	    "securitySchemes", "bearer", bearer, "security", "bearer");
 }
 
+/* --- YAML -------------------------------------------------------------------------------- */
+
+/* Mappings as blocks; keys, scalars and lists as JSON, which is YAML too (YAML 1.2, 1.3). */
+static void
+print_yaml(json_t *value, int depth, FILE *out)
+{
+	const char *key;
+	json_t *member;
+
+	if (!json_is_object(value) || json_object_size(value) == 0) {
+		fputc(' ', out);
+		json_dumpf(value, out, JSON_COMPACT | JSON_ENCODE_ANY);
+		fputc('\n', out);
+		return;
+	}
+	if (depth > 0)
+		fputc('\n', out);
+	json_object_foreach(value, key, member) {
+		fprintf(out, "%*s\"%s\":", 2 * depth, "", key); /* of routes and fields: nothing to escape */
+		print_yaml(member, depth + 1, out);
+	}
+}
+
+char *
+openapi_yaml(const char *version, size_t *len)
+{
+	json_t *document = openapi_document(version);
+	char *text = NULL;
+	FILE *out = document ? open_memstream(&text, len) : NULL;
+
+	if (out) {
+		print_yaml(document, 0, out);
+		if (fclose(out) != 0) {
+			free(text);
+			text = NULL;
+		}
+	}
+	json_decref(document);
+	return text;
+}
+
 /* --- doc/HTTP.md -------------------------------------------------------------------------- */
 
 static void

@@ -11,6 +11,8 @@
 
 /* A new object; NULL when memory is out. */
 json_t *openapi_document(const char *version);
+/* The same as YAML: a text to be freed and its length; NULL when memory is out. */
+char *openapi_yaml(const char *version, size_t *len);
 /* doc/HTTP.md. */
 void openapi_reference(FILE *out);
 

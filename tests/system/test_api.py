@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
+import yaml
 
 from nodes import DAEMON, ROOT, connect, netns, start  # noqa: F401
 
@@ -157,6 +158,11 @@ def test_prometheus_own_tool_finds_nothing_wrong_with_metrics(start):
                           capture_output=True).stdout
     subprocess.run(["promtool", "check", "metrics"], input=text, check=True, timeout=60)
     assert node.stop() == 0
+
+
+def test_the_openapi_document_is_the_same_as_yaml(http_node):
+    status, _, text = http_node("GET", "/openapi.yaml")
+    assert status == 200 and yaml.safe_load(text) == http_node.json("GET", "/openapi.json")[1]
 
 
 def test_the_reference_is_what_the_daemon_prints():

@@ -238,6 +238,14 @@ expect_command(const char *url, const char *body_given, int status, const char *
 	if (got != status || (status == 202) != json_is_true(json_object_get(body, "accepted")) ||
 	    (status != 202 && strcmp(json_string_value(json_object_get(body, "code")), code) != 0))
 		fail_msg("%s %s: %d %s", url, body_given, got, json_dumps(body, 0));
+	if (got == 202) {
+		json_t *document;
+
+		assert_int_equal(ask("GET", "/openapi.json", "", &document), 200);
+		expect_members(url, body, at(document, (const char *const []){ "paths", url, "post", "responses", "202", "content",
+		    "application/json", "schema", NULL }));
+		json_decref(document);
+	}
 	json_decref(body);
 }
 
