@@ -157,3 +157,25 @@ def test_a_dead_owner_is_said_and_then_its_keys_move(three):
     three("start", "n3")
     wait_for(lambda: agreed(three, NODES), 10, "agreement after the return")
     assert three.client("n3").get(keys[0]) is None
+
+
+def test_an_increment_counts_once_though_frames_are_lost(three):
+    """A tenth of the frames is lost at every node, the peers' and the client's; who repeats a write, repeats it under its number."""
+    owner, key = "n2", keys_of(three, "n2", 1)[0]
+    at = three.client("n1", timeout=0.3, tries=40)
+    at.call(native.INCR, key, extras=struct.pack("<QQQ", 1, 1, 0), flags=native.CREATE)
+    for node in NODES:
+        three("loss", node, "10%")
+    try:
+        for expected in range(2, 62):
+            while True:
+                sequence = at.sequence
+                result = at.call(native.INCR, key, extras=struct.pack("<Q", 1))
+                if result.status == native.OK:
+                    break
+                assert result.status in (OWNER_TIMEOUT, native.BUSY, native.STALE_EPOCH), result.status
+                at.sequence = sequence  # the same write again
+            assert struct.unpack("<Q", result.extras)[0] == expected
+    finally:
+        three("heal")
+    assert int(three.client(owner).get(key)) == 61
