@@ -107,7 +107,8 @@ static ON_MAIN enum status
 create_worker(struct node *node, uint32_t i, struct error *error)
 {
 	struct worker_config config = { .idle = node->config.idle, .idle_polls = node->config.idle_polls,
-		.idle_sleep_ms = node->config.idle_sleep_ms, .serve = node->config.serve };
+		.idle_sleep_ms = node->config.idle_sleep_ms, .shares_cpu = node->config.io.float_lcores && node->core,
+		.serve = node->config.serve };
 
 	config.serve.worker = i;
 	config.serve.worker_count = node->config.io.worker_count;

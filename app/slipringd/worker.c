@@ -1,5 +1,6 @@
 #include "slipringd/worker.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -158,6 +159,9 @@ soon_idle(struct worker *w)
 static ON_WORKER void
 idle(struct worker *w)
 {
+	/* On a shared CPU the core and other nodes get their turn before we look again; a short spell is not worth it. */
+	if (w->config.shares_cpu && w->idle_rounds + ROUNDS_AFTER_SLEEP < w->config.idle_polls)
+		sched_yield();
 	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < w->config.idle_polls)
 		return;
 	counter_add(w->counters, COUNTER_SLEEPS, 1);

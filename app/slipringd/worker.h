@@ -28,6 +28,7 @@ struct worker_config {
 	enum worker_idle idle;
 	uint32_t idle_polls;    /* empty rounds before an adaptive worker sleeps */
 	uint32_t idle_sleep_ms; /* longest sleep */
+	bool shares_cpu;        /* with the control core and other nodes: empty rounds yield it */
 	struct net_config net;
 	struct serve_config serve; /* names the worker: serve.worker of serve.worker_count */
 };
