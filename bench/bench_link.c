@@ -215,6 +215,7 @@ main(int argc, char **argv)
 	uint32_t samples = argc > 1 ? (uint32_t)atoi(argv[1]) : 501;
 
 	CHECK(seal_start() && samples > 0 && samples <= SAMPLES_MAX);
+	aead_start();
 	rig_open(&rig, 1, 16 << 20);
 	rig.delay_min_ns = rig.delay_max_ns = 10 * NS_PER_US;
 	for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++)

@@ -63,7 +63,8 @@ DPDK_LIBS := -Wl,--whole-archive $(DPDK_WHOLE:%=-l:librte_%.a) -Wl,--no-whole-ar
   -Wl,--start-group $(DPDK_GROUP:%=-l:librte_%.a) -Wl,--end-group \
   -lxdp -lbpf -lelf -lz -lnuma -lfdt -lbsd -lcrypto -ljansson -lm -ldl -lpthread -latomic -lIPSec_MB -lpcap
 LEAF_LIBS := -lurcu-qsbr -lurcu-common -ljemalloc
-CORE_LIBS := -lsodium -lxxhash -lpthread -lm
+# Packets between nodes are sealed by the last one; what has no such packets is not made to load it.
+CORE_LIBS := -lsodium -lxxhash -lpthread -lm -Wl,--push-state,--as-needed -lIPSec_MB -Wl,--pop-state
 CONTROL_LIBS := -lmicrohttpd -lgnutls -ljansson
 
 # Programs. tests/unit and tests/fuzz link the pure core with the model leaves and no DPDK;
@@ -75,8 +76,10 @@ DIFFERENTIAL := $(patsubst tests/differential/%.c,$(BUILD)/tests/differential/%,
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCHES := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/bench_*.c))
 
+# What clients share with nodes; nothing of the cluster's packets.
+CLIENT_PURE := $(filter-out lib/seal/aead.c lib/seal/gcm.c,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
 LIBCLIENT := $(BUILD)/libslipring.a
-$(LIBCLIENT): $(call obj,$(wildcard lib/client/*.c)) $(call obj,$(foreach l,proto ring seal base,$(wildcard lib/$(l)/*.c)))
+$(LIBCLIENT): $(call obj,$(wildcard lib/client/*.c)) $(call obj,$(CLIENT_PURE))
 
 $(UNIT): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBPLAIN) $(LIBSETTINGS) $(LIBCONTROL) $(LIBCLIENT) $(LIBCORE) $(LIBMODEL)
 	$(call say,LD,$@)

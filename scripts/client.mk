@@ -1,7 +1,7 @@
 # The client library: shared with a soname, static with nothing but slipring_* visible,
 # its pkg-config file, its examples, and the loopback node that its tests talk to.
 
-CLIENT_SRC := $(foreach l,client proto ring seal base,$(wildcard lib/$(l)/*.c))
+CLIENT_SRC := $(wildcard lib/client/*.c) $(CLIENT_PURE)
 CLIENT_SO := $(BUILD)/libslipring.so.0
 CLIENT_PIC := $(patsubst %.c,$(BUILD)/pic/%.o,$(CLIENT_SRC))
 LOOPBACK_NODE := $(BUILD)/tests/tools/loopback_node

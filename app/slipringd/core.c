@@ -221,12 +221,13 @@ struct core *
 core_create(const struct core_config *config, struct peer_io *io, const struct serve_ring *_Atomic *published,
     struct counters *counters, struct error *error)
 {
-	struct core *core = calloc(1, sizeof *core);
+	struct core *core = aligned_alloc(_Alignof(struct core), sizeof *core); /* keys want more than calloc gives */
 
 	if (!core) {
 		error_set(error, STATUS_NO_MEMORY, "no memory for the control core");
 		return NULL;
 	}
+	memset(core, 0, sizeof *core);
 	core->config = *config;
 	core->io = io;
 	core->published = published;

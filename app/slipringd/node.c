@@ -201,6 +201,7 @@ node_start(const struct node_config *config, struct error *error)
 	node->config = *config;
 	node->config.store.shard_count = config->io.worker_count;
 	CHECK(seal_start());
+	aead_start();
 	draw_secrets(&node->config);
 	if (start(node, error) == STATUS_OK)
 		return node;

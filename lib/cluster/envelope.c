@@ -54,8 +54,13 @@ envelope_init(struct envelope *envelope, const struct envelope_config *config, u
 void
 envelope_deinit(struct envelope *envelope)
 {
+	for (uint32_t i = 0; i < envelope->life_count; i++)
+		aead_wipe(&envelope->lives[i].key);
+	aead_wipe(&envelope->sealing);
+	explicit_bzero(envelope->config.keys, sizeof envelope->config.keys);
 	free(envelope->lives);
 	free(envelope->table);
+	envelope->life_count = 0;
 	envelope->lives = NULL;
 	envelope->table = NULL;
 }
@@ -210,32 +215,51 @@ header_verdict(const struct envelope *envelope, const uint8_t *packet, size_t le
 	return packet[1] == AEAD_NONE || aead_supported(packet[1]) ? ENVELOPE_OK : ENVELOPE_MALFORMED;
 }
 
+static enum envelope_verdict
+life_verdict(struct envelope *envelope, const struct envelope_life *life, uint8_t *packet, size_t len)
+{
+	uint64_t counter = load_le64(packet + 16);
+
+	if (window_refuses(life, counter) && !MUTATED(&envelope->config, NO_REPLAY_WINDOW))
+		return ENVELOPE_REPLAYED;
+	if (!tag_right(envelope, life, counter, packet, len) && !MUTATED(&envelope->config, TAG_UNCHECKED))
+		return ENVELOPE_FORGED;
+	return ENVELOPE_OK;
+}
+
+/* A life that has just proved itself takes the place of what was known of it, or a place of its own. */
+static struct envelope_life *
+life_enter(struct envelope *envelope, const struct envelope_life *fresh)
+{
+	uint32_t found = *bucket_of(envelope, fresh->boot);
+
+	if (!found)
+		return life_keep(envelope, fresh);
+	envelope->lives[found - 1] = *fresh;
+	return &envelope->lives[found - 1];
+}
+
 enum envelope_verdict
 envelope_open(struct envelope *envelope, uint8_t *packet, size_t len, uint64_t *boot, uint8_t **payload,
     size_t *payload_len)
 {
 	enum envelope_verdict verdict = header_verdict(envelope, packet, len);
 	struct envelope_life fresh, *life;
-	uint64_t counter;
 
 	if (verdict != ENVELOPE_OK)
 		return verdict;
 	life = life_of(envelope, packet, &fresh);
 	if (!life)
 		return ENVELOPE_KEY_UNKNOWN;
-	counter = load_le64(packet + 16);
-	if (window_refuses(life, counter) && !MUTATED(&envelope->config, NO_REPLAY_WINDOW))
-		return ENVELOPE_REPLAYED;
-	if (!tag_right(envelope, life, counter, packet, len) && !MUTATED(&envelope->config, TAG_UNCHECKED))
-		return ENVELOPE_FORGED;
+	verdict = life_verdict(envelope, life, packet, len);
 	if (life == &fresh) {
-		uint32_t found = *bucket_of(envelope, fresh.boot);
-
-		if (found)
-			envelope->lives[found - 1] = fresh;
-		life = found ? &envelope->lives[found - 1] : life_keep(envelope, &fresh);
+		if (verdict == ENVELOPE_OK)
+			life = life_enter(envelope, &fresh);
+		aead_wipe(&fresh.key);
 	}
-	window_take(life, counter);
+	if (verdict != ENVELOPE_OK)
+		return verdict;
+	window_take(life, load_le64(packet + 16));
 	life->heard = ++envelope->clock;
 	*boot = life->boot;
 	*payload = packet + ENVELOPE_HEADER_LEN;

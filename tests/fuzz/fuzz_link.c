@@ -70,6 +70,7 @@ begin(void)
 	struct writer out = writer_of(hello, sizeof hello);
 
 	CHECK(seal_start());
+	aead_start();
 	cluster_config_default(&config);
 	memcpy(config.id, "n1", 3);
 	config.boot = 1;

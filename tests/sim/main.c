@@ -173,6 +173,7 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!seal_start())
 		return 1;
+	aead_start();
 	if (strcmp(mode, "seed") == 0)
 		return run_one(seed, argc > 3 && strcmp(argv[3], "-v") == 0, argc > 4 ? (uint32_t)atoi(argv[4]) : MUTATION_NONE, swarm_run);
 	if (strcmp(mode, "traffic") == 0)

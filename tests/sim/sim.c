@@ -469,9 +469,10 @@ sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct clust
 	sim->seed = seed;
 	sim->prng.state = seed;
 	sim->node_count = node_count;
-	sim->nodes = calloc(node_count, sizeof *sim->nodes);
+	sim->nodes = aligned_alloc(_Alignof(struct sim_node), node_count * sizeof *sim->nodes);
 	sim->pairs = calloc((size_t)node_count * node_count, sizeof *sim->pairs);
 	CHECK(node_count <= SIM_NODES_MAX && sim->nodes && sim->pairs);
+	memset(sim->nodes, 0, node_count * sizeof *sim->nodes);
 	sim->network = (struct sim_network){ .delay_min_ns = 100 * NS_PER_US, .delay_max_ns = 500 * NS_PER_US };
 	sim->now_ns = NS_PER_SEC;
 	for (uint16_t i = 0; i < node_count; i++) {

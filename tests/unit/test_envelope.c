@@ -189,5 +189,8 @@ main(void)
 		cmocka_unit_test(lives_are_bounded),
 	};
 
-	return seal_start() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+	if (!seal_start())
+		return 1;
+	aead_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

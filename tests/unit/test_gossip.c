@@ -209,5 +209,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(garbage_is_counted_and_changes_nothing, setup, teardown),
 	};
 
-	return seal_start() ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+	if (!seal_start())
+		return 1;
+	aead_start();
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,7 @@ setup(void **state)
 {
 	(void)state;
 	assert_true(seal_start());
+	aead_start();
 	rig_open(&rig, 1, 16 << 20);
 	rig.told = told;
 	answer = NULL;
