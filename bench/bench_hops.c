@@ -413,6 +413,7 @@ main(int argc, char **argv)
 	if (rte_eal_init(8, eal) < 0)
 		fail("EAL did not start");
 	CHECK(seal_start()); /* before any key is made: it finds out what the processor can */
+	aead_start();
 	role_worker_begin();
 	rig_open(&bench.rig, 1, LINK_BYTES_DEFAULT);
 	bench.now = (struct now){ .mono_ns = bench.rig.now_ns, .wall_ms = 1700000000000 };
