@@ -22,10 +22,10 @@ def draw(runs, path):
         script += block(f"loss{nodes}", [[r["loss_percent"], r["suspicions_per_node_hour"], r["false_dead"]]
                                          for r in losses if r["nodes"] == nodes])
     script += f"""
-set terminal svg size 900,300 font 'sans,11' background rgb 'white'
+set terminal svg size 1050,360 font 'sans,11' background rgb 'white'
 set output '{path}'
 set multiplot layout 1,3
-set key top left
+set key outside top center vertical maxrows 3 samplen 2
 set grid
 set logscale x
 set xlabel 'nodes'
