@@ -367,8 +367,9 @@ copy(uint8_t *out, struct source *source, uint32_t len)
 		memcpy(out, source->head.data, first);
 	source->head.data += first;
 	source->head.len -= first;
-	if (len > first)
-		memcpy(out + first, source->body.data, len - first);
+	if (len == first)
+		return; /* a message may have no body at all */
+	memcpy(out + first, source->body.data, len - first);
 	source->body.data += len - first;
 	source->body.len -= len - first;
 }

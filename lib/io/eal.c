@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "io/device.h"
 #include "io/io.h"
+#include "io/pool.h"
 
 enum { ARGUMENTS_MAX = 64, ARGUMENT_SIZE = 256 };
 
@@ -212,8 +213,7 @@ io_huge_free_bytes(void)
 uint32_t
 io_memory_mb(const struct io_config *config, uint64_t table_bytes)
 {
-	/* On 4 KiB pages a mempool puts no object across a page: one mbuf (2.4 KiB) takes a whole one. */
-	uint64_t pools = (uint64_t)config->worker_count * config->profile.mbufs * 4096;
+	uint64_t pools = (uint64_t)config->worker_count * config->profile.mbufs * pool_buffer_bytes(config->profile.driver);
 	uint64_t fixed = 12ull << 20; /* EAL's own, rings, mempool caches: measured 9 MiB */
 
 	return (uint32_t)((pools + table_bytes + table_bytes / 8 + fixed + (1 << 20) - 1) >> 20);

@@ -12,8 +12,7 @@
 #include <rte_mbuf.h>
 
 #include "io/device.h"
-
-enum { POOL_CACHE = 256 };
+#include "io/pool.h"
 
 static struct rte_mempool *
 create_pool(const struct io_config *config, uint32_t worker, struct error *error)
@@ -22,8 +21,7 @@ create_pool(const struct io_config *config, uint32_t worker, struct error *error
 	struct rte_mempool *pool;
 
 	snprintf(name, sizeof name, "pkt%u", worker);
-	pool = rte_pktmbuf_pool_create(name, config->profile.mbufs, POOL_CACHE, 0,
-	    RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	pool = pool_create(name, config->profile.driver, config->profile.mbufs);
 	if (!pool)
 		error_set(error, STATUS_NO_MEMORY,
 		    "no memory for %u packet buffers of worker %u (%s): free huge pages "
