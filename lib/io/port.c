@@ -14,7 +14,7 @@
 #include "io/device.h"
 #include "io/pool.h"
 
-static struct rte_mempool *
+static ON_MAIN struct rte_mempool *
 create_pool(const struct io_config *config, uint32_t worker, struct error *error)
 {
 	char name[32];
