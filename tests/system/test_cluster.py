@@ -129,8 +129,10 @@ def test_a_clean_stop_tells_the_others(three):
     told = three.log("n1")[mark:]
     assert "cluster: n3 is Leaving" in told and "cluster: n3 is Left" in told
     assert "n3 is Suspected" not in told and "n3 is Dead" not in told
-    assert states(three, "n1")[three.address("n3")] == LEFT
-    three("start", "n3")
+    try:
+        wait_for(lambda: states(three, "n1")[three.address("n3")] == LEFT, 3, "n3 as one that has left in TOPOLOGY")
+    finally:
+        three("start", "n3")
     wait_for(lambda: agreed(three, ["n1", "n2", "n3"]), 10, "agreement after the return")
 
 

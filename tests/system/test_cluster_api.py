@@ -167,6 +167,8 @@ def test_a_death_and_a_return_are_told_by_status_and_events(three):
     three("start", "n3")
     wait_for(lambda: settled(three) and settled(three) > epoch, 15, "n3 is back in a later epoch")
     wait_for(lambda: listener.states("n3")[-1:] == ["Alive"], 2, "the event of its return")
+    wait_for(lambda: any(e["event"] == "epoch" and e["epoch"] > epoch for e in listener.events), 2, "the epoch's event")
+    wait_for(lambda: any(e["event"] == "restarted" for e in listener.events), 2, "the restart's event")
     listener.end()
     seen = listener.states("n3")
     assert seen.index("Suspected") < seen.index("Dead") < len(seen) - 1
