@@ -25,7 +25,9 @@ enum {
 	/* Ethernet MTU of the lab and of every profile without jumbo frames. */
 	MTU = 1500,
 	ETHERNET_HEADER_LEN = 14,
+	VLAN_TAG_LEN = 4, /* on top of the MTU: IEEE 802.3 lets a tagged frame be so much longer */
 	IPV4_HEADER_LEN = 20,
+	IPV6_HEADER_LEN = 40,
 	UDP_HEADER_LEN = 8,
 	FRAME_LEN_MAX = ETHERNET_HEADER_LEN + MTU,
 	UDP_PAYLOAD_MAX = MTU - IPV4_HEADER_LEN - UDP_HEADER_LEN,
