@@ -52,7 +52,9 @@ pkt_drop(struct pkt *pkt, struct counters *counters, enum drop why)
  * Who answers on a UDP port; net maps ports to services by its configuration. PEER: other
  * nodes. ARP is no port: what ARP says that the neighbour table wants to know.
  */
-enum service { SERVICE_NONE = 0, SERVICE_NATIVE, SERVICE_MEMCACHED, SERVICE_ECHO, SERVICE_PEER, SERVICE_ARP };
+enum service { SERVICE_NONE = 0, SERVICE_NATIVE, SERVICE_MEMCACHED, SERVICE_ECHO, SERVICE_PEER, SERVICE_ARP,
+	SERVICE_MEMCACHED_STREAM, SERVICE_RESP, /* over TCP */
+	SERVICE_ASK /* no bytes: requests of another worker or node, as they are (proto/ask.h) */ };
 
 struct deferred; /* base/deferred.h */
 

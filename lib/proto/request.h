@@ -54,6 +54,10 @@ enum op {
 	OP_EXPIRE = 21,  /* what has expired is taken back, from `handle` on */
 	OP_COUNT,
 	OP_ANSWERED = OP_COUNT, /* serve: another node has answered; the response is there */
+	/* Not in the native protocol: for protocols over streams, and between nodes on their behalf. */
+	OP_SETRANGE,     /* value at `offset`, zeros before it; creates */
+	OP_GUARD,        /* the key's version is `version` (0: there is none), or the rest of its command is not run */
+	OP_END,
 };
 
 const char *op_name(enum op op); /* "get", ...; "unknown" for a number without a name */
@@ -74,6 +78,26 @@ enum request_flag {
 	/* a cluster */
 	REQUEST_WITH_TTL = 2048, /* GET, GAT of another node: the answer tells the time left */
 	REQUEST_SLOT_KNOWN = 4096, /* serve has computed the slot */
+};
+
+/* What protocols over streams ask beyond request_flag; `options` is only read of operations other than a plain GET. */
+enum request_option {
+	REQUEST_OLD = 1,          /* SET, DELETE: answer with the value that was there (RESP: SET GET, GETDEL) */
+	REQUEST_KEEP_TTL = 2,     /* SET: the present expiry stays */
+	REQUEST_COMPARE = 4,      /* DELETE, TOUCH: only when the present value is `value` */
+	REQUEST_TTL_NONE = 8,     /* TOUCH: only without expiry */
+	REQUEST_TTL_SOME = 16,    /* TOUCH: only with one */
+	REQUEST_TTL_LATER = 32,   /* TOUCH: only when the new expiry is later (no expiry is the latest) */
+	REQUEST_TTL_EARLIER = 64, /* TOUCH: only when it is earlier */
+	REQUEST_SIGNED = 128,     /* INCR: by the signed `delta`; a missing key counts as 0; keeps the expiry; overflow is an error */
+	REQUEST_FLOAT = 256,      /* INCR: by the decimal number in `value`; the response's value is the new one's text */
+	REQUEST_CREATE_EMPTY = 512, /* APPEND, PREPEND: a missing key counts as empty */
+	REQUEST_ITEM = 1024,      /* SET and the like: the value stands in `item` already, which is published */
+	/* memcached meta */
+	REQUEST_STALE = 2048,     /* DELETE: mark as stale instead; SET: with CAS that is too old, store marked as stale */
+	REQUEST_VIVIFY = 4096,    /* GET: make an empty item with `expiry_ms` when missing; it has the win token */
+	REQUEST_RECACHE = 8192,   /* GET: when less than `length` seconds are left, one reader is told to refill */
+	REQUEST_HISTORY = 16384,  /* GET: the response tells whether and when the item was read before */
 };
 
 struct request {
@@ -98,7 +122,9 @@ struct request {
 	uint32_t client_flags;
 	uint32_t offset;      /* RANGE, UPLOAD_CHUNK, TOPOLOGY: bytes; STATS: lines */
 	uint32_t length;      /* RANGE: most bytes wanted; UPLOAD_BEGIN: total length; KEYS, EVICT: most items */
-	uint32_t text_at;     /* memcached: where in the datagram the command line starts */
+	uint32_t text_at;     /* memcached, RESP: where in the datagram or pass the command starts */
+	uint32_t options;     /* enum request_option */
+	struct item *item;    /* REQUEST_ITEM: unpublished, of the shard's own arena */
 };
 
 struct response {
@@ -112,20 +138,22 @@ struct response {
 	uint32_t client_flags; /* KEYS, EVICT, EXPIRE: shards of the node */
 	uint8_t status;       /* enum op_status */
 	bool has_item;        /* version, expiry, flags, total_len and key are set */
+	uint16_t *pins;       /* of the item that value stands in; NULL: it stands elsewhere, until the burst ends */
 };
 
 /* Whether an operation names one key. */
 static inline bool
 op_has_key(enum op op)
 {
-	return (op >= OP_GET && op <= OP_META) || op == OP_UPLOAD_BEGIN;
+	return (op >= OP_GET && op <= OP_META) || op == OP_UPLOAD_BEGIN || op == OP_SETRANGE || op == OP_GUARD;
 }
 
 /* Whether an operation changes the store, and so runs on its shard's owner. */
 static inline bool
 op_is_write(enum op op)
 {
-	return (op >= OP_SET && op <= OP_PREPEND) || (op >= OP_UPLOAD_BEGIN && op <= OP_UPLOAD_ABORT);
+	return (op >= OP_SET && op <= OP_PREPEND) || (op >= OP_UPLOAD_BEGIN && op <= OP_UPLOAD_ABORT) ||
+	    op == OP_SETRANGE || op == OP_GUARD;
 }
 
 /* Whether an operation is for one shard as a whole, which its slot names, and so runs on its owner. */
@@ -163,6 +191,9 @@ struct frame {
 	uint16_t boot;        /* the only one that may execute its writes; 0 any */
 	/* memcached UDP */
 	uint16_t request_id;
+	/* streams */
+	struct turn *turn;    /* the connection's; NULL: a datagram */
+	struct view input;    /* the pass's bytes */
 };
 
 #endif
