@@ -11,20 +11,15 @@
  */
 #include <getopt.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <rte_cycles.h>
-#include <rte_eal.h>
 
 #include "base/histogram.h"
 #include "bench/frames.h"
+#include "bench/rig.h"
 #include "net/net.h"
-#include "serve/serve.h"
-#include "store/reclaim.h"
 
 enum {
-	BUFFER_SIZE = 2048, BUFFER_HEADROOM = 128,
-	BUFFER_COUNT = 1024, /* as many as a port's pool keeps warm */
 	WARM_ROUNDS = 2000,
 	VERIFY_EVERY = 64,   /* rounds between two in which every reply is checked */
 };
@@ -43,15 +38,9 @@ struct options {
 
 struct pipeline {
 	struct options options;
-	struct counters counters;
+	struct rig rig;
 	struct net net;
-	struct serve *serve;
-	struct store *store;
-	struct burst burst;
 	struct pkt pkts[BURST_MAX];
-	struct pkt spares[SPARE_MAX];
-	uint8_t (*buffers)[BUFFER_SIZE];
-	uint32_t next_buffer;
 	struct link link;
 	uint64_t cookie, sequence;
 	uint16_t *slots;
@@ -60,38 +49,13 @@ struct pipeline {
 	uint64_t frames, replies, checked, wrong;
 };
 
-static void
-fail(const char *text)
-{
-	fprintf(stderr, "bench_pipeline: %s\n", text);
-	exit(1);
-}
-
-static void
-clock_now(struct now *now)
-{
-	struct timespec mono, wall;
-
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	now->mono_ns = (uint64_t)mono.tv_sec * NS_PER_SEC + (uint64_t)mono.tv_nsec;
-	now->wall_ms = (uint64_t)wall.tv_sec * MS_PER_SEC + (uint64_t)wall.tv_nsec / NS_PER_MS;
-}
-
-static struct pkt
-fresh_pkt(struct pipeline *p)
-{
-	uint8_t *buffer = p->buffers[p->next_buffer++ % BUFFER_COUNT];
-
-	return (struct pkt){ .data = buffer + BUFFER_HEADROOM, .room = BUFFER_SIZE - BUFFER_HEADROOM };
-}
 
 /* Stands for port_rx: the frames are in the first-level cache, as after a copy from a ring. */
 static void
 receive(struct pipeline *p, const struct template *t, const uint32_t *trace, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		p->pkts[i] = fresh_pkt(p);
+		p->pkts[i] = rig_pkt(&p->rig);
 		p->pkts[i].len = t->len;
 		memcpy(p->keys[i], trace + i * t->ops, t->ops * sizeof *trace);
 		template_write(t, p->pkts[i].data, p->sequence, p->cookie, p->keys[i], p->slots);
@@ -99,30 +63,28 @@ receive(struct pipeline *p, const struct template *t, const uint32_t *trace, uin
 			frame_checksum(p->pkts[i].data, t->len);
 		p->sequence += t->ops;
 	}
-	for (uint32_t i = 0; i < p->burst.spares.used; i++)
-		p->spares[i] = fresh_pkt(p);
-	p->burst.spares.used = 0;
+	rig_refill(&p->rig);
 }
 
 /* One round of the worker's loop between port_rx and port_tx. */
 __attribute__((noinline)) static void
 measured_round(struct pipeline *p, uint32_t n, uint64_t *at)
 {
-	struct burst *burst = &p->burst;
+	struct burst *burst = &p->rig.burst;
 
 	at[0] = rte_rdtsc();
 	burst->datagram_count = net_input(&p->net, p->pkts, n, burst->datagrams);
 	at[1] = rte_rdtsc();
 	burst->frame_count = burst->request_count = burst->reply_count = burst->outbox.count = 0;
-	serve_parse(p->serve, burst);
+	serve_parse(p->rig.serve, burst);
 	at[2] = rte_rdtsc();
-	serve_run(p->serve, burst);
+	serve_run(p->rig.serve, burst);
 	at[3] = rte_rdtsc();
-	serve_compose(p->serve, burst);
+	serve_compose(p->rig.serve, burst);
 	at[4] = rte_rdtsc();
 	net_output(&p->net, burst->replies, burst->reply_count);
 	at[5] = rte_rdtsc();
-	serve_tick(p->serve, &burst->now, BURST_MAX);
+	serve_tick(p->rig.serve, &burst->now, BURST_MAX);
 	reclaim_quiescent();
 	at[6] = rte_rdtsc();
 }
@@ -138,7 +100,7 @@ check_reply(struct pipeline *p, const struct pkt *pkt, uint64_t first_sequence, 
 	uint32_t results = 0, frame;
 
 	if (!native_header_parse(payload, &header) || header.error)
-		fail("a reply is malformed or refuses its request");
+		rig_fail("a reply is malformed or refuses its request");
 	frame = (uint32_t)(header.sequence - first_sequence) / ops;
 	for (; results < header.op_count && native_result_parse(&in, &result); results++) {
 		bool get = p->options.op == OP_GET;
@@ -156,11 +118,11 @@ check_replies(struct pipeline *p, uint64_t first_sequence, uint16_t ops, uint32_
 {
 	uint32_t results = 0;
 
-	for (uint32_t i = 0; i < p->burst.reply_count; i++)
-		results += check_reply(p, p->burst.replies[i].pkt, first_sequence, ops);
+	for (uint32_t i = 0; i < p->rig.burst.reply_count; i++)
+		results += check_reply(p, p->rig.burst.replies[i].pkt, first_sequence, ops);
 	p->checked += results;
 	if (results != expected)
-		fail("a round has too few results");
+		rig_fail("a round has too few results");
 }
 
 static void
@@ -181,12 +143,12 @@ run(struct pipeline *p, const struct template *t, const uint32_t *trace, uint32_
 		uint64_t first = p->sequence;
 
 		if (round % 16 == 0)
-			clock_now(&p->burst.now);
+			rig_now(&p->rig.burst.now);
 		receive(p, t, trace + position, BURST_MAX);
 		position = position + 2 * step <= TRACE_LEN ? position + step : 0;
 		measured_round(p, BURST_MAX, at);
 		p->frames += BURST_MAX;
-		p->replies += p->burst.reply_count;
+		p->replies += p->rig.burst.reply_count;
 		if (measure)
 			record(p, at);
 		if (round % VERIFY_EVERY == 0)
@@ -205,15 +167,15 @@ handshake(struct pipeline *p)
 	struct pkt *pkt;
 
 	CHECK(template_init(&get, &p->link, 1, OP_GET, 1, 0));
-	clock_now(&p->burst.now);
+	rig_now(&p->rig.burst.now);
 	receive(p, &get, none, 1);
 	measured_round(p, 1, at);
-	if (p->burst.reply_count != 1)
-		fail("no answer to the first request");
-	pkt = p->burst.replies[0].pkt;
+	if (p->rig.burst.reply_count != 1)
+		rig_fail("no answer to the first request");
+	pkt = p->rig.burst.replies[0].pkt;
 	if (!native_header_parse(view_of(pkt->data + TEMPLATE_NATIVE, (uint32_t)(pkt->len - TEMPLATE_NATIVE)), &header)
 	    || header.cookie == 0)
-		fail("the first answer brings no cookie");
+		rig_fail("the first answer brings no cookie");
 	p->cookie = header.cookie;
 }
 
@@ -237,7 +199,7 @@ preload(struct pipeline *p)
 		measured_round(p, BURST_MAX, at);
 		check_replies(p, first, 8, BURST_MAX * 8);
 		if (p->wrong)
-			fail("preloading a key failed");
+			rig_fail("preloading a key failed");
 	}
 	p->options.op = measured;
 }
@@ -251,48 +213,9 @@ start_net(struct pipeline *p)
 
 	config.ports[0].port = 7411;
 	config.ports[0].service = SERVICE_NATIVE;
-	net_init(&p->net, &config, &p->counters);
+	net_init(&p->net, &config, &p->rig.counters);
 	p->link = (struct link){ .mac = { 2, 0, 0, 0, 0, 2 }, .peer_mac = { 2, 0, 0, 0, 0, 1 },
 		.ip = { 10, 9, 0, 2 }, .peer_ip = { 10, 9, 0, 1 }, .port = 40000, .peer_port = 7411 };
-}
-
-static void
-start_serve(struct pipeline *p)
-{
-	struct error error;
-	struct store_config store = { .shard_count = 1, .memory_bytes = 1ull << 30,
-		.items_max = p->options.keys + p->options.keys / 8,
-		.expected_item_size = WORKLOAD_KEY_LEN + p->options.value_len, .secret = "bench pipeline!" };
-	struct serve_config serve = { .worker_count = 1, .counters = &p->counters,
-		.all_counters = { &p->counters }, .native_port = 7411, .epoch = 1, .boot = 1,
-		.cookie_secret = "bench pipeline?", .version = SLIPRING_VERSION };
-
-	if (reclaim_start(&error) != STATUS_OK)
-		fail(error.text);
-	reclaim_register();
-	p->store = store_create(&store, &error);
-	if (!p->store)
-		fail(error.text);
-	clock_now(&p->burst.now);
-	serve.store = p->store;
-	serve.start_wall_ms = p->burst.now.wall_ms;
-	p->serve = serve_create(&serve, &error);
-	if (!p->serve)
-		fail(error.text);
-}
-
-static void
-start_buffers(struct pipeline *p)
-{
-	p->buffers = aligned_alloc(4096, (size_t)BUFFER_COUNT * BUFFER_SIZE);
-	p->burst.requests = calloc(BURST_REQUESTS_MAX, sizeof *p->burst.requests);
-	p->burst.responses = calloc(BURST_REQUESTS_MAX, sizeof *p->burst.responses);
-	p->burst.replies = calloc(BURST_MAX + SPARE_MAX, sizeof *p->burst.replies);
-	p->slots = slots_create(p->options.keys);
-	CHECK(p->buffers && p->burst.requests && p->burst.responses && p->burst.replies);
-	for (uint32_t i = 0; i < SPARE_MAX; i++)
-		p->spares[i] = fresh_pkt(p);
-	p->burst.spares = (struct spares){ p->spares, SPARE_MAX, 0 };
 }
 
 static void
@@ -347,18 +270,6 @@ parse_options(int argc, char **argv)
 	return options;
 }
 
-static void
-start_eal(const struct options *options)
-{
-	char *huge[] = { "bench_pipeline", "-l0", "--no-pci", "--no-telemetry", "--in-memory", "--iova-mode=va",
-		"--log-level=error" };
-	char *plain[] = { "bench_pipeline", "-l0", "--no-pci", "--no-telemetry", "--no-huge", "--no-shconf",
-		"-m768", "--log-level=error" };
-
-	if ((options->huge ? rte_eal_init(7, huge) : rte_eal_init(8, plain)) < 0)
-		fail("EAL does not start (with --huge: are there free huge pages?)");
-}
-
 int
 main(int argc, char **argv)
 {
@@ -368,12 +279,11 @@ main(int argc, char **argv)
 	uint32_t *trace;
 
 	p->options = parse_options(argc, argv);
-	start_eal(&p->options);
+	rig_start(&p->rig, "bench_pipeline", p->options.huge, p->options.keys, p->options.value_len);
+	p->slots = slots_create(p->options.keys);
 	start_net(p);
-	start_buffers(p);
-	start_serve(p);
 	if (!template_init(&t, &p->link, 1, p->options.op, p->options.ops, p->options.value_len))
-		fail("so many operations do not fit a frame");
+		rig_fail("so many operations do not fit a frame");
 	trace = trace_create(p->options.keys, p->options.theta, 1);
 	for (int i = 0; i < STAGE_COUNT; i++)
 		histogram_init(&p->stages[i]);
