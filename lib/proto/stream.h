@@ -7,7 +7,8 @@
  *   A command of more requests than a pass has room for (mget) goes on in the next one: the state says where.
  * Large values: of a storage command whose value is not whole yet, the parser tells the request so far and the value's
  *   length (`body`), and consumes all before the value. The caller finds room for it, the value's bytes go there as they arrive,
- *   and the parser is called again with body_done: it then reads what follows the value, and yields the request.
+ *   and the parser is called again with body_done until it has consumed something: it then reads what follows the value, and
+ *   yields the request as its first.
  * Threads: the owner lcore's. Memory: the connection's state is the caller's; views borrow from the input.
  * Invariants: 1. the same bytes in any portions give the same requests and replies. 2. a parser never reads past `input`.
  */
@@ -41,17 +42,18 @@ struct stream_pass {
 	struct blocks *blocks;       /* for what a state must keep longer (a transaction's queue) */
 	const struct stream_facts *facts;
 	struct request *requests;    /* room for FRAME_OPS_MAX; text_at counts from input */
-	bool body_done;              /* the value asked for below has come: */
-	struct view body_value;      /* ... here */
+	bool body_done;              /* the value asked for below has come, and body_request is what it was asked for with: */
+	struct view body_value;      /* ... here; data NULL: there was no room, and serve answers in place of the request's execution */
 	/* out */
 	uint32_t count;              /* requests */
 	uint32_t consumed;           /* bytes of input that they cover, or that can be forgotten */
 	uint32_t wanted;             /* nothing more can be parsed before so many bytes are unread; 0: whatever comes */
 	bool close;                  /* the connection ends after the replies */
 	bool more;                   /* stopped for want of room: there may be another whole command behind */
+	bool settle;                 /* what is behind is not to be parsed before this pass's reply is composed */
 	/* A value that is not whole: `consumed` ends before its first byte. */
 	bool body;
-	struct request body_request; /* op, key, flags, expiry...; its key dies with the input */
+	struct request body_request; /* op, key, flags, expiry...; the caller copies its key, and hands it in again with body_done */
 	uint32_t body_len;           /* 1..VALUE_LEN_MAX */
 };
 
@@ -59,17 +61,13 @@ struct stream_reply {
 	const struct frame *frame;
 	struct view input;           /* the pass's bytes: text_at counts from here */
 	const struct request *requests;
-	const struct response *responses;
+	const struct response *responses; /* a value of at least OUTQ_PIN_MIN bytes may be referred to when it has `pins` */
 	uint32_t count;
 	const struct now *now;
 	struct stream_state *state;
 	struct blocks *blocks;
 	struct outq *out;
 	const struct stream_facts *facts;
-	/*
-	 * Responses' values of at least OUTQ_PIN_MIN bytes may be referred to: the item's pins, or NULL.
-	 */
-	uint16_t *const *pins;
 };
 
 /* A protocol; constant. */
