@@ -19,6 +19,8 @@ enum {
 
 	/* memcached's key limit; the native protocol's too. */
 	KEY_LEN_MAX = 250,
+	/* Over RESP. Redis has none; keys of some KiB are seen in the wild (URLs, serialised objects). */
+	RESP_KEY_LEN_MAX = 8192,
 	/* Largest value: memcached's default item size. */
 	VALUE_LEN_MAX = 1 << 20,
 

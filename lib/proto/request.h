@@ -6,8 +6,8 @@
  *   them into bytes again.
  * Memory: views borrow from the frame (requests) or from an item under RCU
  *   (responses) and die at the end of the burst.
- * Invariants: 1. key.len is 1..KEY_LEN_MAX for every operation that has a key
- *   (op_has_key). 2. value.len <= VALUE_LEN_MAX. 3. A request with op OP_NONE is
+ * Invariants: 1. key.len is 1..KEY_LEN_MAX (RESP: RESP_KEY_LEN_MAX) for every operation
+ *   that has a key (op_has_key). 2. value.len <= VALUE_LEN_MAX. 3. A request with op OP_NONE is
  *   not executed: its response is already decided by the parser (local).
  */
 #ifndef PROTO_REQUEST_H
@@ -56,7 +56,11 @@ enum op {
 	OP_ANSWERED = OP_COUNT, /* serve: another node has answered; the response is there */
 	/* Not in the native protocol: for protocols over streams, and between nodes on their behalf. */
 	OP_SETRANGE,     /* value at `offset`, zeros before it; creates */
-	OP_GUARD,        /* the key's version is `version` (0: there is none), or the rest of its command is not run */
+	/*
+	 * The key's version is `version` (0: there is none); with REQUEST_COMPARE, its value is `value`. If not, the `length`
+	 * requests behind it are not run and answered CHANGED. They are of the guard's own worker (the parser's part).
+	 */
+	OP_GUARD,
 	OP_END,
 };
 
@@ -84,7 +88,7 @@ enum request_flag {
 enum request_option {
 	REQUEST_OLD = 1,          /* SET, DELETE: answer with the value that was there (RESP: SET GET, GETDEL) */
 	REQUEST_KEEP_TTL = 2,     /* SET: the present expiry stays */
-	REQUEST_COMPARE = 4,      /* DELETE, TOUCH: only when the present value is `value` */
+	REQUEST_COMPARE = 4,      /* DELETE, TOUCH, SET: only when the present value is `value`; SET: or when there is none, without REPLACE */
 	REQUEST_TTL_NONE = 8,     /* TOUCH: only without expiry */
 	REQUEST_TTL_SOME = 16,    /* TOUCH: only with one */
 	REQUEST_TTL_LATER = 32,   /* TOUCH: only when the new expiry is later (no expiry is the latest) */
@@ -98,7 +102,16 @@ enum request_option {
 	REQUEST_VIVIFY = 4096,    /* GET: make an empty item with `expiry_ms` when missing; it has the win token */
 	REQUEST_RECACHE = 8192,   /* GET: when less than `length` seconds are left, one reader is told to refill */
 	REQUEST_HISTORY = 16384,  /* GET: the response tells whether and when the item was read before */
+	/* RESP */
+	REQUEST_TTL_ADD = 1 << 20, /* TOUCH: `expiry_ms` milliseconds are added to the present expiry (with TTL_SOME) */
+	REQUEST_WIDE = 1 << 21,    /* KEYS: lengths of keys have two bytes, little-endian, and pages KEYS_WIDE_MAX */
+	REQUEST_TALLY = 1 << 22,   /* KEYS: the shard's items are only counted, all at once */
+	REQUEST_RANDOM = 1 << 23,  /* KEYS: `handle` is any number; the walk begins at that position, modulo */
+	REQUEST_IN_SLOT = 1 << 24, /* KEYS: only keys of this very slot */
 };
+
+/* Bytes of a page of KEYS with REQUEST_WIDE: a key of RESP_KEY_LEN_MAX fits. */
+enum { KEYS_WIDE_MAX = 16384 };
 
 struct request {
 	struct view key;
