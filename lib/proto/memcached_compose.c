@@ -4,9 +4,8 @@
  * commands behind it keep their place.
  */
 #include "base/check.h"
-#include "proto/memcached.h"
-#include "proto/memcached_parser.h"
-#include "proto/memcached_stream.h"
+#include "proto/memcached_composer.h"
+#include "proto/memcached_session.h"
 
 /* deferred->reply_state */
 enum {
@@ -15,31 +14,15 @@ enum {
 	REPLY_FULL,           /* not even an error line fits any more */
 };
 
-/* One frame on its way out. */
-struct composer {
-	const struct frame *frame;
-	const struct request *requests;
-	const struct response *responses;
-	const struct now *now;
-	struct memcached_stream stream;
-	uint8_t state;
-};
-
-static void
-put_line(struct composer *c, enum memcached_line line)
+void
+memcached_composer_line(struct memcached_composer *c, enum memcached_line line)
 {
 	memcached_stream_put(&c->stream, memcached_text_fixed(line));
 }
 
-static void
-put_crlf(struct composer *c)
-{
-	memcached_stream_put(&c->stream, view_of("\r\n", 2));
-}
-
 /* A status that memcached has no word for; of a cluster's, a sentence. */
 static void
-put_server_error(struct composer *c, enum op_status status)
+put_server_error(struct memcached_composer *c, enum op_status status)
 {
 	memcached_stream_text(&c->stream, "SERVER_ERROR ");
 	memcached_stream_text(&c->stream, op_status_name(status));
@@ -47,12 +30,11 @@ put_server_error(struct composer *c, enum op_status status)
 		memcached_stream_text(&c->stream, ": ");
 		memcached_stream_text(&c->stream, op_status_text(status));
 	}
-	put_crlf(c);
+	memcached_composer_crlf(c);
 }
 
-/* The line for a status, or LINE_NONE when memcached has none. */
-static enum memcached_line
-line_of(const struct request *request, enum op_status status, enum memcached_line ok)
+enum memcached_line
+memcached_composer_line_of(const struct request *request, enum op_status status, enum memcached_line ok)
 {
 	bool extends = request->op == OP_APPEND || request->op == OP_PREPEND;
 
@@ -68,21 +50,21 @@ line_of(const struct request *request, enum op_status status, enum memcached_lin
 	}
 }
 
-static void
-put_status(struct composer *c, const struct request *request, enum op_status status,
+void
+memcached_composer_status(struct memcached_composer *c, const struct request *request, enum op_status status,
     enum memcached_line ok)
 {
-	enum memcached_line line = line_of(request, status, ok);
+	enum memcached_line line = memcached_composer_line_of(request, status, ok);
 
 	if (line)
-		put_line(c, line);
+		memcached_composer_line(c, line);
 	else
 		put_server_error(c, status);
 }
 
 /* One key of a get. False: the command has failed and its error line is written. */
 static bool
-put_value(struct composer *c, const struct request *request, const struct response *response)
+put_value(struct memcached_composer *c, const struct request *request, const struct response *response)
 {
 	if (response->status == OP_STATUS_OK) {
 		memcached_stream_text(&c->stream, "VALUE ");
@@ -95,21 +77,21 @@ put_value(struct composer *c, const struct request *request, const struct respon
 			memcached_stream_char(&c->stream, ' ');
 			memcached_stream_number(&c->stream, response->version);
 		}
-		put_crlf(c);
-		memcached_stream_put(&c->stream, response->value);
-		put_crlf(c);
+		memcached_composer_crlf(c);
+		memcached_stream_value(&c->stream, response->value, response->pins);
+		memcached_composer_crlf(c);
 	} else if (response->status != OP_STATUS_NOT_FOUND) {
-		put_status(c, request, response->status, LINE_END);
+		memcached_composer_status(c, request, response->status, LINE_END);
 		return false;
 	}
 	if (request->verb & VERB_END)
-		put_line(c, LINE_END);
+		memcached_composer_line(c, LINE_END);
 	return true;
 }
 
 /* Lines "name value" become "STAT name value", and END closes them. */
 static void
-put_stats(struct composer *c, const struct response *response)
+put_stats(struct memcached_composer *c, const struct response *response)
 {
 	struct view text = response->value;
 
@@ -125,152 +107,35 @@ put_stats(struct composer *c, const struct response *response)
 		if (shown > 0) {
 			memcached_stream_text(&c->stream, "STAT ");
 			memcached_stream_put(&c->stream, view_of(text.data, shown));
-			put_crlf(c);
+			memcached_composer_crlf(c);
 		}
 		len += lf ? 1 : 0;
 		text = view_of(text.data + len, text.len - len);
 	}
-	put_line(c, LINE_END);
+	memcached_composer_line(c, LINE_END);
 }
 
 static void
-put_flag(struct composer *c, char letter, uint64_t number)
-{
-	memcached_stream_char(&c->stream, ' ');
-	memcached_stream_char(&c->stream, letter);
-	memcached_stream_number(&c->stream, number);
-}
-
-/* Seconds left, rounded up: what was stored with T10 shows t10 at once. */
-static void
-put_ttl(struct composer *c, uint64_t expiry_ms)
-{
-	uint64_t left = expiry_ms > c->now->wall_ms ? expiry_ms - c->now->wall_ms : 0;
-
-	if (expiry_ms == 0)
-		memcached_stream_text(&c->stream, " t-1");
-	else
-		put_flag(c, 't', (left + MS_PER_SEC - 1) / MS_PER_SEC);
-}
-
-/* What a meta flag returns of an item. */
-static void
-put_item_flag(struct composer *c, uint8_t letter, const struct response *response)
-{
-	switch (letter) {
-	case 's': put_flag(c, 's', response->total_len); break;
-	case 't': put_ttl(c, response->expiry_ms); break;
-	case 'c': put_flag(c, 'c', response->version); break;
-	case 'f': put_flag(c, 'f', response->client_flags); break;
-	default: break;
-	}
-}
-
-/*
- * The flags a meta command returns, in the order asked for: key and opaque
- * always, of the item's figures those in `shown`. The command line is read again.
- */
-static void
-put_flags(struct composer *c, const struct request *request, const struct response *response,
-    const char *shown)
-{
-	struct view payload = view_of(c->frame->datagram->payload, c->frame->datagram->payload_len);
-	struct memcached_tokens tokens;
-	struct view line;
-	uint32_t next;
-	bool found = memcached_text_line(payload, request->text_at, &line, &next);
-
-	CHECK(found);
-	memcached_text_tokens(line, &tokens);
-	/* ms: the length stands where the others have their first flag, and is no letter. */
-	for (uint32_t i = 2; i < tokens.count; i++) {
-		uint8_t letter = tokens.at[i].data[0];
-
-		if (letter == 'O') {
-			memcached_stream_char(&c->stream, ' ');
-			memcached_stream_put(&c->stream, tokens.at[i]);
-		} else if (letter == 'k') {
-			memcached_stream_text(&c->stream, " k");
-			memcached_stream_put(&c->stream, request->key);
-		} else if (strchr(shown, letter)) {
-			put_item_flag(c, letter, response);
-		}
-	}
-	put_crlf(c);
-}
-
-static void
-put_meta_get(struct composer *c, const struct request *request, const struct response *response)
-{
-	bool value = !(request->flags & REQUEST_NO_VALUE);
-
-	if (response->status == OP_STATUS_NOT_FOUND) {
-		if (request->verb & VERB_QUIET)
-			return;
-		memcached_stream_text(&c->stream, "EN");
-		put_flags(c, request, response, "");
-		return;
-	}
-	if (response->status != OP_STATUS_OK) {
-		put_status(c, request, response->status, LINE_NONE);
-		return;
-	}
-	memcached_stream_text(&c->stream, value ? "VA " : "HD");
-	if (value)
-		memcached_stream_number(&c->stream, response->value.len);
-	put_flags(c, request, response, "stcf");
-	if (value) {
-		memcached_stream_put(&c->stream, response->value);
-		put_crlf(c);
-	}
-}
-
-/* HD, EX, NF or NS: quiet hides HD only. ms returns the CAS value, c0 when nothing was stored. */
-static void
-put_meta_status(struct composer *c, const struct request *request, const struct response *response)
-{
-	struct response stored = { .version = 0 };
-	const char *code;
-
-	switch (line_of(request, response->status, LINE_STORED)) {
-	case LINE_STORED: code = "HD"; break;
-	case LINE_EXISTS: code = "EX"; break;
-	case LINE_NOT_FOUND: code = "NF"; break;
-	case LINE_NOT_STORED: code = "NS"; break;
-	default:
-		put_status(c, request, response->status, LINE_NONE);
-		return;
-	}
-	if (response->status == OP_STATUS_OK) {
-		if (request->verb & VERB_QUIET)
-			return;
-		stored.version = response->version;
-	}
-	memcached_stream_text(&c->stream, code);
-	put_flags(c, request, &stored, (request->verb & VERB_MASK) == VERB_META_SET ? "c" : "");
-}
-
-static void
-put_number(struct composer *c, const struct request *request, const struct response *response)
+put_number(struct memcached_composer *c, const struct request *request, const struct response *response)
 {
 	if (response->status != OP_STATUS_OK) {
-		put_status(c, request, response->status, LINE_NONE);
+		memcached_composer_status(c, request, response->status, LINE_NONE);
 		return;
 	}
 	memcached_stream_number(&c->stream, response->number);
-	put_crlf(c);
+	memcached_composer_crlf(c);
 }
 
 /* One request. False: its command has failed and has its error line. */
 static bool
-put_response(struct composer *c, const struct request *request, const struct response *response)
+put_response(struct memcached_composer *c, const struct request *request, const struct response *response)
 {
 	uint8_t verb = request->verb & VERB_MASK, status = response->status;
 
 	if (verb == VERB_META_GET)
-		put_meta_get(c, request, response);
+		memcached_composer_meta_get(c, request, response);
 	else if (verb == VERB_META_SET || verb == VERB_META_DELETE)
-		put_meta_status(c, request, response);
+		memcached_composer_meta_status(c, request, response);
 	else if (request->verb & VERB_QUIET)
 		return true;
 	else if (verb == VERB_GET || verb == VERB_GETS)
@@ -280,29 +145,36 @@ put_response(struct composer *c, const struct request *request, const struct res
 	else if (verb == VERB_STATS)
 		put_stats(c, response);
 	else if (verb == VERB_LINE)
-		put_line(c, request->local);
+		memcached_composer_line(c, request->local);
 	else if (verb == VERB_TOO_LARGE)
-		put_line(c, LINE_TOO_LARGE);
+		memcached_composer_line(c, LINE_TOO_LARGE);
 	else
-		put_status(c, request, status, verb == VERB_STORE ? LINE_STORED :
+		memcached_composer_status(c, request, status, verb == VERB_STORE ? LINE_STORED :
 		    verb == VERB_DELETE ? LINE_DELETED : verb == VERB_TOUCH ? LINE_TOUCHED : LINE_OK);
 	return true;
 }
 
 /* Requests i - 1 and i are of one command. */
 static bool
-goes_on(const struct composer *c, uint32_t i)
+goes_on(const struct memcached_composer *c, uint32_t i)
 {
-	return i > 0 && i < c->frame->count && c->requests[i].text_at == c->requests[i - 1].text_at;
+	return i > 0 && i < c->count && c->requests[i].text_at == c->requests[i - 1].text_at;
+}
+
+/* A connection's pass may end inside a get, which goes on in the next one. */
+static bool
+is_cut(const struct memcached_composer *c, uint32_t i)
+{
+	return c->session && c->session->get_op != 0 && i == c->count;
 }
 
 /* Takes back what did not fit; the error line goes there, or the reply ends. */
 static void
-put_no_room(struct composer *c, const struct memcached_stream_mark *mark, enum memcached_line line)
+put_no_room(struct memcached_composer *c, const struct memcached_stream_mark *mark, enum memcached_line line)
 {
 	memcached_stream_rewind(&c->stream, mark);
 	c->stream.reserve = false;
-	put_line(c, line);
+	memcached_composer_line(c, line);
 	c->stream.reserve = true;
 	c->state = REPLY_COMMAND_FAILED;
 	if (c->stream.full) {
@@ -313,39 +185,41 @@ put_no_room(struct composer *c, const struct memcached_stream_mark *mark, enum m
 
 /* The requests of one command from i on, but none from `stop` on. Returns the next command's. */
 static uint32_t
-compose_command(struct composer *c, uint32_t i, uint32_t stop)
+compose_command(struct memcached_composer *c, uint32_t i, uint32_t stop)
 {
 	struct memcached_stream_mark mark = memcached_stream_mark(&c->stream);
 
 	do {
 		if (c->state == REPLY_WHOLE && !put_response(c, &c->requests[i], &c->responses[i]))
 			c->state = REPLY_COMMAND_FAILED;
+		if (c->stream.full && c->session)
+			return c->count; /* no half of a reply: the connection ends */
 		if (c->stream.full)
 			put_no_room(c, &mark, LINE_NO_ROOM);
 		i++;
 	} while (i < stop && goes_on(c, i));
-	if (c->state == REPLY_COMMAND_FAILED && !goes_on(c, i))
+	if (c->state == REPLY_COMMAND_FAILED && !goes_on(c, i) && !is_cut(c, i))
 		c->state = REPLY_WHOLE;
 	return i;
 }
 
 static void
-compose_commands(struct composer *c, uint32_t first, uint32_t stop)
+compose_commands(struct memcached_composer *c, uint32_t first, uint32_t stop)
 {
 	struct memcached_stream_mark mark;
 
 	for (uint32_t i = first; i < stop && c->state != REPLY_FULL;)
 		i = compose_command(c, i, stop);
-	if (stop < c->frame->count || c->frame->verdict != MEMCACHED_CUT || c->state == REPLY_FULL)
+	if (stop < c->count || !c->frame || c->frame->verdict != MEMCACHED_CUT || c->state == REPLY_FULL)
 		return;
 	mark = memcached_stream_mark(&c->stream);
-	put_line(c, LINE_TOO_MANY);
+	memcached_composer_line(c, LINE_TOO_MANY);
 	if (c->stream.full)
 		put_no_room(c, &mark, LINE_TOO_MANY);
 }
 
 static void
-compose_into_slot(struct composer *c)
+compose_into_slot(struct memcached_composer *c)
 {
 	struct deferred *slot = c->frame->datagram->deferred;
 
@@ -364,8 +238,9 @@ memcached_compose(const struct frame *frame, const struct request *requests,
     struct counters *counters, struct reply *replies)
 {
 	const struct deferred *slot = frame->datagram->deferred;
-	struct composer c = {
-		.frame = frame, .requests = requests, .responses = responses, .now = now,
+	struct memcached_composer c = {
+		.frame = frame, .text = view_of(frame->datagram->payload, frame->datagram->payload_len),
+		.requests = requests, .responses = responses, .count = frame->count, .now = now,
 		.state = slot ? slot->reply_state : REPLY_WHOLE,
 	};
 	uint8_t before = c.state;
@@ -385,4 +260,20 @@ memcached_compose(const struct frame *frame, const struct request *requests,
 	if (c.state == REPLY_FULL && before != REPLY_FULL)
 		counters_bump(&counters->drops[DROP_NO_SPARE], 1);
 	return frame->travels ? 0 : memcached_stream_finish(&c.stream, frame->request_id);
+}
+
+bool
+memcached_compose_pass(struct stream_reply *reply)
+{
+	struct memcached_session *session = memcached_session_of(reply->state);
+	uint8_t gather[MEMCACHED_STREAM_GATHER];
+	struct memcached_composer c = {
+		.session = session, .text = reply->input, .requests = reply->requests, .responses = reply->responses,
+		.count = reply->count, .now = reply->now, .state = session->failed ? REPLY_COMMAND_FAILED : REPLY_WHOLE,
+		.stream = memcached_stream_of_outq(reply->blocks, reply->out, gather),
+	};
+
+	compose_commands(&c, 0, reply->count);
+	session->failed = c.state == REPLY_COMMAND_FAILED;
+	return memcached_stream_flush(&c.stream);
 }

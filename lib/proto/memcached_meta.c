@@ -177,11 +177,11 @@ memcached_meta_set(struct memcached_parser *p, const struct memcached_tokens *to
 	struct flags flags;
 	enum memcached_line error = LINE_BAD_FORMAT;
 	struct request *request;
-	uint16_t request_flags;
-	enum op op;
+	uint16_t request_flags = 0;
+	enum op op = OP_SET;
 	int32_t len;
-	struct view data;
-	bool whole;
+	struct view data = { NULL, 0 };
+	enum memcached_data state;
 
 	if (tokens->at[1].len <= KEY_LEN_MAX && tokens->count > META_TOKENS_MAX)
 		error = LINE_META_MANY_FLAGS;
@@ -191,9 +191,16 @@ memcached_meta_set(struct memcached_parser *p, const struct memcached_tokens *to
 		memcached_parser_line(p, error, false);
 		return;
 	}
-	whole = memcached_parser_data(p, (uint32_t)len, &data);
 	error = set_error(tokens, p->now, &flags, &op, &request_flags);
-	if (error || (!whole && len <= VALUE_LEN_MAX)) {
+	if (error || len > VALUE_LEN_MAX) {
+		memcached_parser_skip(p, (uint32_t)len);
+		state = DATA_WHOLE;
+	} else {
+		state = memcached_parser_data(p, (uint32_t)len, &data);
+	}
+	if (state == DATA_LATER)
+		return;
+	if (error || state == DATA_BAD) {
 		memcached_parser_line(p, error ? error : LINE_BAD_CHUNK, false);
 		return;
 	}

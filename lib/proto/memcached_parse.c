@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "proto/memcached.h"
 #include "proto/memcached_parser.h"
+#include "proto/memcached_session.h"
 
 _Static_assert(FRAME_OPS_MAX <= UINT8_MAX, "request->index and deferred->first_op are bytes");
 
@@ -37,18 +38,37 @@ memcached_parser_line(struct memcached_parser *p, enum memcached_line line, bool
 		request->local = (uint8_t)line;
 }
 
-bool
+enum memcached_data
 memcached_parser_data(struct memcached_parser *p, uint32_t len, struct view *data)
 {
 	uint32_t left = p->payload.len - p->at;
 
 	*data = view_of(p->payload.data + p->at, len);
+	if (left < (uint64_t)len + 2 && p->session) {
+		if (len >= STREAM_BODY_MIN && p->count == 0) {
+			p->value = true;
+			return DATA_APART;
+		}
+		p->wanted = p->at + len + 2;
+		p->first = len >= STREAM_BODY_MIN;
+		return DATA_LATER;
+	}
 	if (left < (uint64_t)len + 2) {
 		p->at = p->payload.len;
-		return false;
+		return DATA_BAD;
 	}
 	p->at += len + 2;
-	return data->data[len] == '\r' && data->data[len + 1] == '\n';
+	return data->data[len] == '\r' && data->data[len + 1] == '\n' ? DATA_WHOLE : DATA_BAD;
+}
+
+void
+memcached_parser_skip(struct memcached_parser *p, uint32_t len)
+{
+	uint32_t left = p->payload.len - p->at, rest = left < len + 2 ? len + 2 - left : 0;
+
+	p->at += len + 2 - rest;
+	if (p->session)
+		p->session->skip = rest;
 }
 
 /* A request for one key, or an error line when the key is too long. */
@@ -67,6 +87,36 @@ add_keyed(struct memcached_parser *p, enum op op, uint32_t verb, struct view key
 	return request;
 }
 
+/*
+ * There is no room for a key in this pass: the connection's next ones go on there, once it
+ * is known that all keys are good.
+ */
+static bool
+leave_keys(struct memcached_parser *p, struct view key, enum op op, uint32_t verb, uint64_t expiry_ms)
+{
+	struct memcached_tokens tokens;
+	struct view line;
+	uint32_t at = (uint32_t)(key.data - p->payload.data), next;
+
+	if (p->session->get_op == 0 && memcached_text_line(p->payload, at, &line, &next)) {
+		do {
+			memcached_text_tokens(line, &tokens);
+			for (uint32_t i = 0; i < tokens.count; i++)
+				if (tokens.at[i].len > KEY_LEN_MAX)
+					return false;
+			line = tokens.rest;
+		} while (line.len > 0);
+	}
+	p->full = false;
+	p->stop = true;
+	p->session->get_op = (uint8_t)op;
+	p->session->get_verb = (uint8_t)verb;
+	p->session->get_expiry_ms = expiry_ms;
+	p->session->line_left = p->line_end - at;
+	p->at = at;
+	return true;
+}
+
 /* The keys of a get command from token `first` on; they may be more than one set of tokens. */
 static bool
 add_keys(struct memcached_parser *p, struct memcached_tokens *tokens, uint32_t first,
@@ -80,7 +130,7 @@ add_keys(struct memcached_parser *p, struct memcached_tokens *tokens, uint32_t f
 				return false;
 			request = memcached_parser_add(p, op, verb);
 			if (!request)
-				return true;
+				return !p->session || leave_keys(p, tokens->at[i], op, verb, expiry_ms);
 			request->key = tokens->at[i];
 			request->expiry_ms = expiry_ms;
 		}
@@ -94,6 +144,24 @@ add_keys(struct memcached_parser *p, struct memcached_tokens *tokens, uint32_t f
 	else
 		memcached_parser_line(p, LINE_END, false);
 	return true;
+}
+
+void
+memcached_parser_go_on(struct memcached_parser *p)
+{
+	struct memcached_session *session = p->session;
+	enum op op = session->get_op;
+	struct memcached_tokens tokens;
+	struct view line;
+	bool good = memcached_text_line(p->payload, p->at, &line, &p->at);
+
+	CHECK(good && p->at == session->line_left);
+	p->line_end = p->at;
+	memcached_text_tokens(line, &tokens);
+	good = add_keys(p, &tokens, 0, op, session->get_verb, session->get_expiry_ms);
+	CHECK(good); /* leave_keys has looked */
+	if (!p->stop)
+		session->get_op = 0;
 }
 
 static void
@@ -112,6 +180,7 @@ parse_get(struct memcached_parser *p, struct memcached_tokens *tokens, enum op o
 	if (!add_keys(p, tokens, op == OP_GAT ? 2 : 1, op, verb, expiry_ms)) {
 		/* One key too long: the error is all the command answers. */
 		p->count = p->command_first;
+		p->full = false;
 		memcached_parser_line(p, LINE_BAD_FORMAT, false);
 	}
 }
@@ -120,6 +189,17 @@ static bool
 has_noreply(const struct memcached_tokens *tokens)
 {
 	return memcached_text_is(tokens->at[tokens->count - 1], "noreply");
+}
+
+/* What is too large is thrown away, and by a set also what was there, so that no stale value stays. */
+static void
+store_too_large(struct memcached_parser *p, struct view key, bool set, uint32_t quiet, uint32_t len)
+{
+	memcached_parser_skip(p, len);
+	if (set)
+		add_keyed(p, OP_DELETE, VERB_TOO_LARGE | quiet, key);
+	else
+		memcached_parser_line(p, LINE_TOO_LARGE, quiet);
 }
 
 /* set, add, replace, append, prepend: command key flags exptime bytes [cas] [noreply] */
@@ -131,6 +211,7 @@ parse_store(struct memcached_parser *p, const struct memcached_tokens *tokens, e
 	int32_t exptime, len;
 	uint64_t cas = 0;
 	struct view data;
+	enum memcached_data state;
 	struct request *request;
 
 	if (tokens->at[1].len > KEY_LEN_MAX || !memcached_text_u32(tokens->at[2], &client_flags) ||
@@ -141,22 +222,25 @@ parse_store(struct memcached_parser *p, const struct memcached_tokens *tokens, e
 		memcached_parser_line(p, LINE_BAD_FORMAT, quiet);
 		return;
 	}
-	if (!memcached_parser_data(p, (uint32_t)len, &data) && len <= VALUE_LEN_MAX) {
-		memcached_parser_line(p, LINE_BAD_CHUNK, quiet);
-	} else if (len <= VALUE_LEN_MAX) {
-		request = add_keyed(p, op, VERB_STORE | quiet, tokens->at[1]);
-		if (!request)
-			return;
-		request->flags = flags;
-		request->value = data;
-		request->client_flags = client_flags;
-		request->expiry_ms = memcached_text_expiry(exptime, p->now);
-		request->version = cas;
-	} else if (op == OP_SET && flags == 0) {
-		add_keyed(p, OP_DELETE, VERB_TOO_LARGE | quiet, tokens->at[1]);
-	} else {
-		memcached_parser_line(p, LINE_TOO_LARGE, quiet);
+	if (len > VALUE_LEN_MAX) {
+		store_too_large(p, tokens->at[1], op == OP_SET && flags == 0, quiet, (uint32_t)len);
+		return;
 	}
+	state = memcached_parser_data(p, (uint32_t)len, &data);
+	if (state == DATA_LATER)
+		return;
+	if (state == DATA_BAD) {
+		memcached_parser_line(p, LINE_BAD_CHUNK, quiet);
+		return;
+	}
+	request = add_keyed(p, op, VERB_STORE | quiet, tokens->at[1]);
+	if (!request)
+		return;
+	request->flags = flags;
+	request->value = data;
+	request->client_flags = client_flags;
+	request->expiry_ms = memcached_text_expiry(exptime, p->now);
+	request->version = cas;
 }
 
 /* delete key [0] [noreply]: the 0 is a hold time of long ago, and its only value. */
@@ -390,8 +474,8 @@ parse_command(struct memcached_parser *p, const struct command *command,
 	}
 }
 
-static void
-parse_line(struct memcached_parser *p, struct view line)
+void
+memcached_parser_command(struct memcached_parser *p, struct view line)
 {
 	struct memcached_tokens tokens;
 	const struct command *command;
@@ -446,7 +530,7 @@ memcached_parse(struct datagram *datagram, const struct now *now,
 		p.text_at = p.at;
 		p.command_first = p.count;
 		p.at = next;
-		parse_line(&p, line);
+		memcached_parser_command(&p, line);
 	}
 	if (p.full)
 		mark_cut(&p, frame);

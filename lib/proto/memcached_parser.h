@@ -1,8 +1,8 @@
 /*
- * memcached_parser.h - the cursor over one datagram that the command parsers share.
+ * memcached_parser.h - the cursor over one datagram, or one pass of a connection, that the command parsers share.
  *
  * Purpose: internal to the protocol. memcached_parse.c reads the classic commands,
- *   memcached_meta.c the meta commands.
+ *   memcached_meta.c the meta commands; memcached_parse.c cuts datagrams into lines, memcached_session.c passes.
  * Memory: borrowed.
  * Invariants: 1. count <= FRAME_OPS_MAX. 2. at <= payload.len.
  */
@@ -47,6 +47,19 @@ struct memcached_parser {
 	uint32_t command_first; /* index of the present command's first request */
 	bool full;             /* the present command did not fit FRAME_OPS_MAX */
 	bool stop;             /* nothing behind this command is to be parsed */
+	/* a connection; session is NULL for a datagram */
+	struct memcached_session *session;
+	uint32_t line_end;     /* of the command line being parsed, LF included */
+	uint32_t wanted;       /* the command needs its value, which ends there: it is given back until then */
+	bool first;            /* ... or until it is the first of its pass */
+	bool value;            /* the last request's value comes later, straight to its item */
+};
+
+enum memcached_data {
+	DATA_WHOLE,
+	DATA_BAD,   /* cut off, or without its CRLF; what there is of it is taken all the same */
+	DATA_LATER, /* a connection: the command is parsed again when there is more */
+	DATA_APART, /* a connection: the request is added without its value, which goes to its item */
 };
 
 /* The next request, emptied but for op, verb and text_at, or NULL when full. */
@@ -55,11 +68,15 @@ struct request *memcached_parser_add(struct memcached_parser *p, enum op op, uin
 /* A request that is but a fixed line; none at all when quiet. */
 void memcached_parser_line(struct memcached_parser *p, enum memcached_line line, bool quiet);
 
-/*
- * Takes a data block of len bytes and its CRLF. False when it is not whole or
- * does not end in CRLF; what there is of it is taken all the same.
- */
-bool memcached_parser_data(struct memcached_parser *p, uint32_t len, struct view *data);
+/* Takes a data block of len bytes and its CRLF. */
+enum memcached_data memcached_parser_data(struct memcached_parser *p, uint32_t len, struct view *data);
+/* Throws them away; of a connection also those that are still to come. */
+void memcached_parser_skip(struct memcached_parser *p, uint32_t len);
+
+/* One command line; the command's data block follows at p->at. */
+void memcached_parser_command(struct memcached_parser *p, struct view line);
+/* A connection: the keys of p->session's get that goes on, as many as there is room for. */
+void memcached_parser_go_on(struct memcached_parser *p);
 
 /* mg, ms, md: tokens->count >= 2. */
 void memcached_meta_get(struct memcached_parser *p, const struct memcached_tokens *tokens);

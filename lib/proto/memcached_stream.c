@@ -21,13 +21,33 @@ memcached_stream_of_buffer(void *buffer, uint32_t size)
 	};
 }
 
+struct memcached_stream
+memcached_stream_of_outq(struct blocks *blocks, struct outq *out, void *gather)
+{
+	return (struct memcached_stream){
+		.at = gather, .end = (uint8_t *)gather + MEMCACHED_STREAM_GATHER, .out = out, .blocks = blocks,
+		.gathered = gather,
+	};
+}
+
+bool
+memcached_stream_flush(struct memcached_stream *stream)
+{
+	uint32_t len = (uint32_t)(stream->at - stream->gathered);
+
+	stream->at = stream->gathered;
+	if (!stream->full && len > 0)
+		stream->full = !outq_put(stream->blocks, stream->out, stream->gathered, len);
+	return !stream->full;
+}
+
 /* Bytes that may go in without another datagram. */
 static size_t
 room(const struct memcached_stream *stream)
 {
 	size_t left = (size_t)(stream->end - stream->at);
 
-	if (stream->spares || !stream->reserve)
+	if (stream->spares || stream->out || !stream->reserve)
 		return left;
 	return left > MEMCACHED_STREAM_RESERVE ? left - MEMCACHED_STREAM_RESERVE : 0;
 }
@@ -38,6 +58,8 @@ grow(struct memcached_stream *stream)
 {
 	struct pkt *pkt;
 
+	if (stream->out)
+		return memcached_stream_flush(stream);
 	if (!stream->spares ||
 	    stream->spares->size - stream->spares->used <= (stream->reserve ? 1u : 0u))
 		return false;
@@ -66,6 +88,21 @@ memcached_stream_put(struct memcached_stream *stream, struct view bytes)
 		memcpy(stream->at, bytes.data, len);
 		stream->at += len;
 		bytes = view_of(bytes.data + len, bytes.len - (uint32_t)len);
+	}
+}
+
+void
+memcached_stream_value(struct memcached_stream *stream, struct view bytes, uint16_t *pins)
+{
+	if (!stream->out || bytes.len < MEMCACHED_STREAM_GATHER) {
+		memcached_stream_put(stream, bytes);
+	} else if (!memcached_stream_flush(stream)) {
+		return;
+	} else if (bytes.len < OUTQ_PIN_MIN || !pins || !outq_pin(pins)) {
+		stream->full = !outq_put(stream->blocks, stream->out, bytes.data, bytes.len);
+	} else if (!outq_put_pinned(stream->blocks, stream->out, bytes, pins)) {
+		outq_unpin(pins);
+		stream->full = true;
 	}
 }
 
