@@ -119,7 +119,7 @@ rig_start(struct rig *rig, const char *name, bool huge, uint32_t keys, uint32_t 
 	config->native_port = 7411;
 	config->epoch = config->boot = 1;
 	memcpy(config->cookie_secret, "bench pipeline?", 16);
-	config->version = SLIPRING_VERSION;
+	config->version = "bench";
 	config->store = rig->store;
 	config->start_wall_ms = rig->burst.now.wall_ms;
 	rig->serve = serve_create(config, &error);

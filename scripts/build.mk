@@ -17,7 +17,7 @@ LIBCONTROL := $(BUILD)/libcontrol.a
 
 # Parts of the daemon that need neither DPDK nor a network: unit tests link them, a fuzzer those that read settings.
 SETTINGS := value schema schema_yaml schema_print config config_verify config_print peer_text floor profile
-PLAIN := log notify watchdog keyfile usocket api api_body api_cache api_cluster api_command api_events api_json \
+PLAIN := log notify watchdog hearing resolver keyfile usocket api api_body api_cache api_cluster api_command api_events api_json \
   api_keys api_metrics api_parts api_process api_sweep api_view facts nic preflight
 LIBSETTINGS := $(BUILD)/libsettings.a
 LIBPLAIN := $(BUILD)/libplain.a

@@ -347,17 +347,31 @@ static const http_handler handlers[ROUTE_COUNT] = {
 	[ROUTE_CLEAR] = post_sweep,
 };
 
+static struct security_files
+security_files(const struct config *config)
+{
+	return (struct security_files){ config->control_tokens_file, config->control_tls_cert, config->control_tls_key,
+		config->control_tls_client_ca };
+}
+
 enum status
 api_security(const struct config *config, struct security **security, struct error *error)
 {
-	const struct security_files files = { config->control_tokens_file, config->control_tls_cert,
-		config->control_tls_key, config->control_tls_client_ca };
+	const struct security_files files = security_files(config);
 
 	*security = NULL;
 	if (!*config->control_listen)
 		return STATUS_OK;
 	*security = security_load(&files, error);
 	return *security ? STATUS_OK : error->status;
+}
+
+enum status
+api_reload(const struct config *config, struct security *security, struct error *error)
+{
+	const struct security_files files = security_files(config);
+
+	return security ? security_reload(security, &files, error) : STATUS_OK;
 }
 
 _Static_assert((int)VALUE_LIST_MAX + 1 <= (int)HTTP_HOSTS_MAX, "the node's name and every host name fit");

@@ -13,13 +13,14 @@
 
 #include "control/security.h"
 #include "slipringd/config.h"
+#include "slipringd/faults.h"
 #include "slipringd/node.h"
 
 struct api_config {
 	const struct config *config;     /* node_id, control_* and, for /config, the rest */
 	const struct node *node;
-	const _Atomic uint32_t *stalled; /* bit i: worker i does not poll */
-	const struct security *security; /* api_security's; NULL without control.listen */
+	const struct faults *faults;     /* of the workers */
+	struct security *security;       /* api_security's; NULL without control.listen */
 };
 
 struct api;
@@ -29,6 +30,8 @@ struct api;
  * without it, else to be freed by security_free after api_stop.
  */
 enum status api_security(const struct config *config, struct security **security, struct error *error) MUST_USE;
+/* Reads the tokens file again, if there is one; the former list stays in force when it is not what it should be. Main thread. */
+enum status api_reload(const struct config *config, struct security *security, struct error *error) MUST_USE;
 struct api *api_start(const struct api_config *config, struct error *error) MUST_USE;
 void api_stop(struct api *api); /* removes the socket; NULL is nothing */
 

@@ -1,5 +1,6 @@
 #include "slipringd/api_body.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,28 +18,42 @@ worker_count(const struct api_config *config)
 uint32_t
 api_stalled(const struct api_config *config)
 {
-	return __atomic_load_n((const uint32_t *)config->stalled, __ATOMIC_RELAXED);
+	return atomic_load_explicit(&config->faults->stalled, memory_order_relaxed);
+}
+
+uint32_t
+api_deaf(const struct api_config *config)
+{
+	return atomic_load_explicit(&config->faults->deaf, memory_order_relaxed);
+}
+
+static json_t *
+workers_array(const struct api_config *config, uint32_t bits)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < worker_count(config); i++)
+		if (bits >> i & 1)
+			json_array_append_new(list, json_integer(i));
+	return list;
 }
 
 json_t *
 api_body_health(const struct api_config *config, bool *healthy)
 {
-	uint32_t stalled = api_stalled(config);
-	json_t *list = json_array();
+	uint32_t stalled = api_stalled(config), deaf = api_deaf(config);
 
-	for (uint32_t i = 0; i < worker_count(config); i++)
-		if (stalled >> i & 1)
-			json_array_append_new(list, json_integer(i));
-	*healthy = stalled == 0;
-	return json_pack("{s:s, s:s, s:o}", "status", *healthy ? "ok" : "stalled", "node", config->config->node_id,
-	    "stalled_workers", list);
+	*healthy = stalled == 0 && deaf == 0;
+	return json_pack("{s:s, s:s, s:o, s:o}", "status", stalled ? "stalled" : deaf ? "deaf" : "ok", "node",
+	    config->config->node_id, "stalled_workers", workers_array(config, stalled), "deaf_workers",
+	    workers_array(config, deaf));
 }
 
 json_t *
 api_body_ready(struct api_view *view, bool *ready)
 {
 	const struct api_config *config = view->config;
-	uint32_t stalled = api_stalled(config);
+	uint32_t stalled = api_stalled(config), deaf = api_deaf(config);
 	json_t *reasons = json_array();
 	const char *unready;
 
@@ -46,9 +61,12 @@ api_body_ready(struct api_view *view, bool *ready)
 	unready = api_cluster_unready(view);
 	if (unready)
 		json_array_append_new(reasons, json_string(unready));
-	for (uint32_t i = 0; i < worker_count(config); i++)
+	for (uint32_t i = 0; i < worker_count(config); i++) {
 		if (stalled >> i & 1)
 			json_array_append_new(reasons, json_sprintf("worker %u does not poll", i));
+		if (deaf >> i & 1)
+			json_array_append_new(reasons, json_sprintf("worker %u does not receive what comes to its port", i));
+	}
 	*ready = json_array_size(reasons) == 0;
 	return json_pack("{s:s, s:s, s:o}", "status", *ready ? "ready" : "unready", "node", config->config->node_id,
 	    "reasons", reasons);

@@ -22,6 +22,8 @@ void api_sample_take(struct api_sample *sample, const struct node *node);
 
 /* Bit i: worker i does not poll. */
 uint32_t api_stalled(const struct api_config *config);
+/* Bit i: worker i does not receive what comes to its port. */
+uint32_t api_deaf(const struct api_config *config);
 /* Share of the time since a sample that a worker spent in rounds with work, to four digits. */
 double api_busy_ratio(const struct api_config *config, const struct api_sample *since, uint32_t worker);
 

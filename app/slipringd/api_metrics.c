@@ -91,6 +91,9 @@ put_busy(struct metrics *m, const struct api_sample *since)
 	exposition_family(&m->e, "slipring_worker_stalled", "gauge", "1 while the worker does not poll");
 	for (uint32_t i = 0; i < m->workers; i++)
 		exposition_integer(&m->e, api_stalled(m->config) >> i & 1, WORKER_LABELS(m, i));
+	exposition_family(&m->e, "slipring_worker_deaf", "gauge", "1 while the worker does not receive what comes to its port");
+	for (uint32_t i = 0; i < m->workers; i++)
+		exposition_integer(&m->e, api_deaf(m->config) >> i & 1, WORKER_LABELS(m, i));
 }
 
 /* --- the store and the ports -------------------------------------------------------------- */

@@ -10,33 +10,42 @@
 #include "base/endpoint.h"
 #include "slipringd/keyfile.h"
 #include "slipringd/peer_text.h"
+#include "slipringd/resolver.h"
 
 /* One name is one seed: its first IPv4 address. */
 static enum status
 resolve(const struct peer_text *peer, struct peer_address *address, struct error *error)
 {
-	const struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
-	struct addrinfo *found = NULL;
-	int failed = getaddrinfo(peer->host, NULL, &hints, &found);
+	int failed = resolver_ask(peer->host, address);
 
 	if (failed)
 		return error_set(error, STATUS_INVALID, "cluster.seed_nodes: %s is no address and cannot be resolved: %s",
 		    peer->host, failed == EAI_SYSTEM ? strerror(errno) : gai_strerror(failed));
-	endpoint_map_ipv4(address->ip, &((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_addr);
 	address->port = peer->port;
-	freeaddrinfo(found);
 	return STATUS_OK;
 }
 
-static enum status
-compose_seeds(const struct config *config, struct cluster_config *cluster, struct error *error)
+static bool
+is_name(const char *host)
 {
+	struct in_addr ip;
+
+	return inet_pton(AF_INET, host, &ip) != 1;
+}
+
+static enum status
+compose_seeds(const struct config *config, struct core_config *core, struct error *error)
+{
+	struct cluster_config *cluster = &core->cluster;
+
 	for (uint32_t i = 0; i < config->cluster_seed_nodes.count; i++) {
 		struct peer_text peer;
 		struct why why;
 
 		if (!peer_text_parse(config->cluster_seed_nodes.values[i], (uint16_t)config->cluster_port, &peer, &why))
 			return error_set(error, STATUS_INVALID, "cluster.seed_nodes: %s", why.text);
+		if (is_name(peer.host))
+			snprintf(core->seed_hosts[i], sizeof core->seed_hosts[i], "%s", peer.host);
 		if (resolve(&peer, &cluster->seeds[cluster->seed_count++], error) != STATUS_OK)
 			return error->status;
 	}
@@ -118,7 +127,7 @@ compose_cluster(const struct config *config, struct core_config *core, struct er
 	    (uint16_t)config->cluster_port, &cluster->address, error) != STATUS_OK ||
 	    compose_told("cluster.api_addr", config->cluster_api_addr, config->ipv4.address,
 	    (uint16_t)config->native_port, &cluster->api, error) != STATUS_OK ||
-	    compose_seeds(config, cluster, error) != STATUS_OK || compose_keys(config, cluster, error) != STATUS_OK)
+	    compose_seeds(config, core, error) != STATUS_OK || compose_keys(config, cluster, error) != STATUS_OK)
 		return error->status;
 	return compose_floor(config, core, error);
 }

@@ -238,11 +238,43 @@ core_create(const struct core_config *config, struct peer_io *io, const struct s
 	return NULL;
 }
 
+static uint32_t
+absent_seeds(void *context)
+{
+	return atomic_load_explicit(&((struct core *)context)->absent, memory_order_relaxed);
+}
+
+static void
+seed_moved(void *context, uint32_t i, const struct resolver_name *name)
+{
+	const uint8_t *ip = name->address.ip + 12; /* mapped */
+
+	log_info("cluster: seed %s is at %u.%u.%u.%u now", name->host, ip[0], ip[1], ip[2], ip[3]);
+	core_command(context, &(struct core_command){ .kind = CLUSTER_SEED, .address = name->address, .id = i });
+}
+
+static enum status
+start_resolver(struct core *core, struct error *error)
+{
+	const struct cluster_config *cluster = &core->config.cluster;
+	struct resolver_config config = { .count = cluster->seed_count, .step_ms = RESOLVER_STEP_MS,
+		.lookup = resolver_lookup, .absent = absent_seeds, .tell = seed_moved, .context = core };
+
+	for (uint8_t i = 0; i < cluster->seed_count; i++) {
+		memcpy(config.names[i].host, core->config.seed_hosts[i], sizeof config.names[i].host);
+		config.names[i].address = cluster->seeds[i];
+	}
+	return resolver_start(&config, &core->resolver, error);
+}
+
 enum status
 core_start(struct core *core, struct error *error)
 {
-	int failed = pthread_create(&core->thread, NULL, core_main, core);
+	int failed;
 
+	if (start_resolver(core, error) != STATUS_OK)
+		return error->status;
+	failed = pthread_create(&core->thread, NULL, core_main, core);
 	if (failed)
 		return error_set(error, STATUS_UNAVAILABLE, "cannot start the control core's thread: %s", strerror(failed));
 	core->started = true;
@@ -277,6 +309,8 @@ core_leave(struct core *core)
 void
 core_stop(struct core *core)
 {
+	resolver_stop(core->resolver);
+	core->resolver = NULL;
 	if (!core->started)
 		return;
 	atomic_store_explicit(&core->stop, true, memory_order_relaxed);

@@ -44,9 +44,9 @@ struct core_event {
 };
 
 struct core_command {
-	enum cluster_event_kind kind; /* CLUSTER_JOIN, CLUSTER_LEAVE, CLUSTER_DRAIN, CLUSTER_PROBE */
-	struct peer_address address;  /* JOIN */
-	uint64_t id;                  /* PROBE: ring_member_id() */
+	enum cluster_event_kind kind; /* CLUSTER_JOIN, CLUSTER_LEAVE, CLUSTER_DRAIN, CLUSTER_PROBE, CLUSTER_SEED */
+	struct peer_address address;  /* JOIN, SEED */
+	uint64_t id;                  /* PROBE: ring_member_id(); SEED: its position */
 };
 
 void core_view(struct core *core, struct core_view *view);

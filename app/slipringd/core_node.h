@@ -10,10 +10,12 @@
 #include "serve/serve.h"
 #include "slipringd/core.h"
 #include "slipringd/peer_io.h"
+#include "slipringd/resolver.h"
 
 struct core_config {
 	struct cluster_config cluster; /* boot is drawn by the node */
 	struct neighbour_config net;   /* mac is set by the node */
+	char seed_hosts[RESOLVER_NAMES_MAX][VALUE_ITEM_SIZE]; /* names of cluster.seeds; "": given by address */
 	uint16_t port;                 /* UDP port of the peers */
 	char floor_file[224];          /* where the epoch floor is kept */
 };

@@ -56,6 +56,7 @@ struct core {
 	struct now now;
 	struct neighbours neighbours;
 	struct calls *calls;
+	struct resolver *resolver;  /* main's; NULL: no seed was given by name */
 	struct core_table tables[CORE_RINGS];
 	int32_t in_force;      /* position in tables; -1: none */
 	void *scratch;         /* of ring_build() */
@@ -70,6 +71,7 @@ struct core {
 	struct core_window window;
 	/* shared */
 	_Atomic uint32_t phase; /* enum core_phase */
+	_Atomic uint32_t absent; /* bit i: no live member is at seed i's address */
 	atomic_bool stop;
 };
 

@@ -220,6 +220,18 @@ counters_copy(struct core *core)
 	calls_count(core->calls, core->counters);
 }
 
+/* Seeds whose names are worth looking up again. */
+static uint32_t
+absent_seeds(const struct core *core)
+{
+	const struct cluster_config *config = &core->cluster.config;
+	uint32_t bits = 0;
+
+	for (uint8_t i = 0; core->resolver && i < config->seed_count; i++)
+		bits |= (uint32_t)!cluster_lives_at(&core->cluster, &config->seeds[i]) << i;
+	return bits;
+}
+
 /* Under the mutex. */
 static void
 show(struct core *core)
@@ -247,6 +259,7 @@ core_view_tick(struct core *core)
 		return;
 	counters_copy(core);
 	atomic_store_explicit(&core->phase, phase_of(core), memory_order_relaxed);
+	atomic_store_explicit(&core->absent, absent_seeds(core), memory_order_relaxed);
 	if (phase_of(core) == CORE_JOINING)
 		joining_tell(core);
 	if (pthread_mutex_trylock(&core->window.mutex) != 0) {

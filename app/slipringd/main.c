@@ -27,7 +27,7 @@ struct daemon {
 	struct security *security;
 	struct api *api;
 	struct api_telemetry *telemetry;
-	_Atomic uint32_t stalled; /* workers that do not poll */
+	struct faults faults;
 };
 
 /* The ladder up; stop() is the same ladder down, from wherever this got to. */
@@ -48,7 +48,7 @@ start(struct daemon *d, struct error *error)
 	if (!d->node)
 		return error->status;
 	preflight_remember(&d->preflight, &d->config);
-	const struct api_config api = { &d->config, d->node, &d->stalled, d->security };
+	const struct api_config api = { &d->config, d->node, &d->faults, d->security };
 	d->api = api_start(&api, error);
 	if (!d->api)
 		return error->status;
@@ -81,6 +81,21 @@ tell_ready(const struct daemon *d)
 	    c->workers == 1 ? "" : "s");
 }
 
+/* SIGHUP: the tokens file was changed. */
+static void
+reload(void *context)
+{
+	struct daemon *d = context;
+	struct error error;
+
+	if (api_reload(&d->config, d->security, &error) != STATUS_OK)
+		log_error("reload: %s; the former tokens stay in force", error.text);
+	else if (d->security)
+		log_info("reload: %s read again", d->config.control_tokens_file);
+	else
+		log_info("reload: there is nothing to read again (control.listen is not set)");
+}
+
 static ON_MAIN int
 run(struct daemon *d)
 {
@@ -90,7 +105,7 @@ run(struct daemon *d)
 	control_block_signals();
 	if (start(d, &error) == STATUS_OK) {
 		tell_ready(d);
-		if (control_run(d->node, &d->stalled) == 0)
+		if (control_run(&(struct control){ d->node, &d->faults, reload, d }) == 0)
 			status = EXIT_REFUSED;
 		else
 			node_leave(d->node);

@@ -165,18 +165,43 @@ read_channels(struct nic *nic, const char *name)
 		close(fd);
 }
 
+/* Everything about one interface; bytes received, or -1 with errno. */
+static ssize_t
+ask_link(uint32_t index, char *reply)
+{
+	struct request request = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof request.link),
+		.nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST }, .link = { .ifi_index = (int)index } };
+
+	return index ? ask(&request, reply) : -1;
+}
+
+uint64_t
+nic_received(const char *name)
+{
+	_Alignas(struct nlmsghdr) char reply[REPLY_SIZE];
+	struct nlmsghdr *header = (struct nlmsghdr *)reply;
+	ssize_t got = ask_link(if_nametoindex(name), reply);
+	struct rtnl_link_stats64 stats = { 0 };
+	int len;
+
+	if (got < (ssize_t)sizeof *header || reply_error(header) || (ssize_t)header->nlmsg_len > got)
+		return 0;
+	len = (int)IFLA_PAYLOAD(header);
+	for (struct rtattr *a = IFLA_RTA(NLMSG_DATA(header)); RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_STATS64 && RTA_PAYLOAD(a) >= sizeof stats.rx_packets)
+			memcpy(&stats, RTA_DATA(a), RTA_PAYLOAD(a) < sizeof stats ? RTA_PAYLOAD(a) : sizeof stats);
+	return stats.rx_packets;
+}
+
 enum status
 nic_read(const char *name, struct nic *nic, struct error *error)
 {
-	struct request request = { .header = { .nlmsg_len = NLMSG_LENGTH(sizeof request.link),
-		.nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST } };
 	_Alignas(struct nlmsghdr) char reply[REPLY_SIZE];
 	const struct nlmsghdr *header = (const struct nlmsghdr *)reply;
 
 	memset(nic, 0, sizeof *nic);
 	nic->index = if_nametoindex(name);
-	request.link.ifi_index = (int)nic->index;
-	ssize_t len = nic->index ? ask(&request, reply) : -1;
+	ssize_t len = ask_link(nic->index, reply);
 	if (!nic->index || len < (ssize_t)sizeof *header || reply_error(header))
 		return error_set(error, STATUS_UNAVAILABLE, "interface %s: %s", name,
 		    strerror(len >= (ssize_t)sizeof *header ? reply_error(header) : errno));

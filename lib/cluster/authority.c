@@ -69,6 +69,20 @@ authority_init(struct authority *authority, const struct authority_config *confi
 	authority->next_ns = now_ns + TICK_NS;
 }
 
+void
+authority_founders(struct authority *authority, const struct peer_address *founders, uint8_t count)
+{
+	struct authority_config *config = &authority->config;
+
+	CHECK(count > 0 && count <= AUTHORITY_FOUNDERS_MAX);
+	if (authority->committed.ring.epoch > 0 || authority->instance > 0)
+		return;
+	memcpy(config->founders, founders, count * sizeof *founders);
+	config->founder_count = count;
+	authority->founding_digest = founders_digest(config);
+	authority->phase = AUTHORITY_IDLE; /* a ballot in progress was the former list's */
+}
+
 uint64_t
 authority_deadline(const struct authority *authority)
 {
@@ -132,14 +146,15 @@ recovering(const struct authority *authority, const struct members *members)
 
 /*
  * What numbers of recoveries on this table are, modulo AUTHORITY_RECOVERY_SKIP. Different for tables that a straggler
- * may still hold: those who vote on one number are of one electorate.
+ * may still hold: those who vote on one number are of one electorate. 0 is for those alone who found anew, without any
+ * table: they may hear of a straggler's in the midst of it.
  */
 static uint64_t
 recovery_class(const struct authority *authority)
 {
 	uint64_t base = MUTATED(&authority->config, ONE_RECOVERY_NUMBER) ? 0 : authority->committed.ring.epoch;
 
-	return (base + base / AUTHORITY_RECOVERY_SKIP) % AUTHORITY_RECOVERY_SKIP;
+	return base == 0 ? 0 : 1 + base % (AUTHORITY_RECOVERY_SKIP - 1);
 }
 
 /* The number that a recovery decides: well above all we know, and not below what we voted on. */

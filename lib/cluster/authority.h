@@ -118,6 +118,9 @@ struct authority_out {
 
 void authority_init(struct authority *authority, const struct authority_config *config, uint64_t now_ns, uint64_t seed);
 
+/* Other founders. Nothing changes once there is a table, or a vote was given here on the first one. */
+void authority_founders(struct authority *authority, const struct peer_address *founders, uint8_t count);
+
 /* Time passed, or membership changed. */
 void authority_tick(struct authority *authority, const struct members *members, uint64_t now_ns,
     struct authority_out *out);

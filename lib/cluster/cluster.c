@@ -10,18 +10,29 @@ enum { VOTERS_PER_PART = 46 };
 _Static_assert(PEER_HEADER_LEN + PEER_SECTION_LEN + 24 + VOTERS_PER_PART * PEER_VOTER_LEN <= PEER_PAYLOAD_MAX,
     "a part of a table fits a packet");
 
+static uint64_t
+at_most(uint64_t ns, uint64_t bound_ns)
+{
+	return ns < bound_ns ? ns : bound_ns;
+}
+
+/*
+ * How soon silence is noticed follows the heartbeats. What a packet or two settle does not: slow heartbeats are for links
+ * that stall, and nobody should wait for a minute to be let in.
+ */
 void
 cluster_config_interval(struct cluster_config *config, uint64_t heartbeat_ns)
 {
 	config->heartbeat_ns = heartbeat_ns;
 	config->gossip_ns = 4 * heartbeat_ns;
-	config->reconnect_ns = 20 * heartbeat_ns;
+	config->join_ns = at_most(4 * heartbeat_ns, 500 * NS_PER_MS);
+	config->reconnect_ns = at_most(20 * heartbeat_ns, 10 * NS_PER_SEC);
 	config->suspicion_min_ns = 8 * heartbeat_ns;
 	config->suspicion_max_ns = 24 * heartbeat_ns;
 	config->pause_ns = 2 * heartbeat_ns > 100 * NS_PER_MS ? 2 * heartbeat_ns : 100 * NS_PER_MS;
-	config->settle_ns = 6 * heartbeat_ns;
-	config->found_delay_ns = 20 * heartbeat_ns;
-	config->leave_ns = 60 * heartbeat_ns;
+	config->settle_ns = at_most(6 * heartbeat_ns, NS_PER_SEC);
+	config->found_delay_ns = at_most(20 * heartbeat_ns, 4 * NS_PER_SEC);
+	config->leave_ns = at_most(60 * heartbeat_ns, 15 * NS_PER_SEC);
 }
 
 void
@@ -41,6 +52,24 @@ cluster_config_default(struct cluster_config *config)
 	config->link_bytes = LINK_BYTES_DEFAULT;
 }
 
+/* The seeds and this node, each once. */
+static uint8_t
+founders_of(const struct cluster_config *config, struct peer_address founders[AUTHORITY_FOUNDERS_MAX])
+{
+	uint8_t count = 0;
+
+	founders[count++] = config->address;
+	for (uint8_t i = 0; i < config->seed_count; i++) {
+		bool there = false;
+
+		for (uint8_t k = 0; k < count; k++)
+			there |= peer_address_equal(&founders[k], &config->seeds[i]);
+		if (!there)
+			founders[count++] = config->seeds[i];
+	}
+	return count;
+}
+
 static void
 authority_config_of(const struct cluster *c, struct authority_config *out)
 {
@@ -51,15 +80,7 @@ authority_config_of(const struct cluster *c, struct authority_config *out)
 		.removal = config->dead_node_removal_enabled, .dead_delay_ns = config->dead_delay_ns,
 		.settle_ns = config->settle_ns, .found_delay_ns = config->found_delay_ns,
 		.epoch_floor = config->epoch_floor, .mutation = config->mutation };
-	out->founders[out->founder_count++] = config->address;
-	for (uint8_t i = 0; i < config->seed_count; i++) {
-		bool there = false;
-
-		for (uint8_t k = 0; k < out->founder_count; k++)
-			there |= peer_address_equal(&out->founders[k], &config->seeds[i]);
-		if (!there)
-			out->founders[out->founder_count++] = config->seeds[i];
-	}
+	out->founder_count = founders_of(config, out->founders);
 }
 
 /* No seed but itself: nobody to ask, it is a cluster of one. */
@@ -120,6 +141,15 @@ cluster_init(struct cluster *c, const struct cluster_config *config, struct now 
 	c->gossip_next_ns = c->now_ns + prng_below(&c->prng, config->gossip_ns);
 	c->watch_next_ns = c->now_ns + config->heartbeat_ns;
 	return true;
+}
+
+/* The first step: until now nobody was to call us, and nothing could be heard. */
+static void
+begin(struct cluster *c)
+{
+	c->begun = true;
+	c->deadline_ns = c->now_ns;
+	c->authority.start_ns = c->now_ns;
 }
 
 void
@@ -465,6 +495,22 @@ leave_tick(struct cluster *c)
 	}
 }
 
+/*
+ * A seed has another address. Before the first vote it stands for another founder, too: whoever voted on a first table
+ * keeps the list that it voted for, or two lists could each have a majority.
+ */
+static void
+seed_set(struct cluster *c, const struct cluster_event *event)
+{
+	struct peer_address founders[AUTHORITY_FOUNDERS_MAX];
+
+	if (event->id >= c->config.seed_count)
+		return;
+	c->config.seeds[event->id] = event->from;
+	authority_founders(&c->authority, founders, founders_of(&c->config, founders));
+	c->reconnect_next_ns = c->now_ns;
+}
+
 static void
 command(struct cluster *c, const struct cluster_event *event)
 {
@@ -473,7 +519,9 @@ command(struct cluster *c, const struct cluster_event *event)
 	if (event->kind == CLUSTER_JOIN)
 		join_send(c, &event->from, 0);
 	else if (event->kind == CLUSTER_PROBE && member && member != c->self)
-		probe_start(c, member);
+		probe_order(c, member);
+	else if (event->kind == CLUSTER_SEED)
+		seed_set(c, event);
 	else if ((event->kind == CLUSTER_DRAIN || event->kind == CLUSTER_LEAVE) && c->standing == PEER_ALIVE) {
 		c->standing = PEER_LEAVING;
 		gossip_self(c, PEER_LEAVING, c->self->record.incarnation);
@@ -528,6 +576,8 @@ cluster_step(struct cluster *c, struct now now, const struct cluster_event *even
 		CHECK(now_ns >= c->now_ns);
 	c->actions = actions;
 	c->now_ns = now_ns;
+	if (!c->begun)
+		begin(c);
 	link_begin(c);
 	if (now_ns > c->deadline_ns + c->config.pause_ns) {
 		probe_pause(c, now_ns - c->deadline_ns);

@@ -57,6 +57,7 @@ struct cluster_config {
 	double phi_threshold;
 	uint64_t heartbeat_ns;     /* between heartbeats */
 	uint64_t gossip_ns;        /* between comparisons of tables */
+	uint64_t join_ns;          /* between greetings of the seeds while joining */
 	uint64_t reconnect_ns;     /* between attempts to reach dead members and absent seeds */
 	uint64_t suspicion_min_ns, suspicion_max_ns; /* Suspected for so long: Dead; min when others agree */
 	uint64_t pause_ns;         /* called so much too late: the process was stopped */
@@ -80,6 +81,7 @@ enum cluster_event_kind {
 	CLUSTER_JOIN,     /* from: address of a node to join by */
 	CLUSTER_LEAVE,    /* leave for good */
 	CLUSTER_DRAIN,    /* give slots away and stay */
+	CLUSTER_SEED,     /* id: position of a seed, from: where it is to be looked for now */
 	CLUSTER_PROBE,    /* id: ping this member now, directly and through others */
 };
 
@@ -155,7 +157,7 @@ struct cluster {
 	struct prng prng;
 	struct member *self;
 	uint8_t standing;      /* enum peer_state that this node claims when nobody contradicts */
-	bool refused, left;
+	bool begun, refused, left;
 	struct cluster_counters counters;
 	double quantile_probe, quantile_suspect;
 	uint32_t health;       /* 0: fine; up to CLUSTER_HEALTH_MAX: doubt yourself first */
@@ -223,6 +225,9 @@ enum cluster_post {
  */
 enum cluster_post cluster_post(struct cluster *cluster, struct now now, uint64_t id, struct view head, struct view body,
     uint64_t tag);
+
+/* Somebody who is up, or expected back soon, has this address; this node itself, too. */
+bool cluster_lives_at(const struct cluster *cluster, const struct peer_address *address);
 
 /* False: nothing was ever sent to it or came from it. */
 bool cluster_link_view(const struct cluster *cluster, uint64_t id, struct link_view *view);

@@ -84,6 +84,8 @@ void probe_tick(struct cluster *c);
 void probe_section(struct arrival *arrival, const struct peer_section *section);
 void probe_heartbeat(struct arrival *arrival, const struct peer_heartbeat *heartbeat);
 void probe_start(struct cluster *c, struct member *member);
+/* Somebody wants to know: its answer is news, whatever else is heard from the member meanwhile. */
+void probe_order(struct cluster *c, struct member *member);
 void probe_pause(struct cluster *c, uint64_t late_ns);
 void probe_watch(struct cluster *c);
 uint64_t probe_deadline(const struct cluster *c);

@@ -187,8 +187,8 @@ join_duplicate(struct arrival *arrival)
 		join_send(c, &arrival->from, arrival->boot);
 }
 
-static bool
-address_live(const struct cluster *c, const struct peer_address *address)
+bool
+cluster_lives_at(const struct cluster *c, const struct peer_address *address)
 {
 	for (uint16_t i = 0; i < c->members.count; i++) {
 		const struct member *member = members_at(&c->members, i);
@@ -223,7 +223,7 @@ join_tick(struct cluster *c)
 
 	if (c->now_ns < c->reconnect_next_ns)
 		return;
-	c->reconnect_next_ns = c->now_ns + (joining && !c->refused ? c->config.gossip_ns : c->config.reconnect_ns);
+	c->reconnect_next_ns = c->now_ns + (joining && !c->refused ? c->config.join_ns : c->config.reconnect_ns);
 	if (MUTATED(&c->config, NO_RECONNECT) && !joining)
 		return;
 	if (c->refused) { /* ask again: the other one may have gone */
@@ -232,7 +232,7 @@ join_tick(struct cluster *c)
 	}
 	for (uint8_t i = 0; i < c->config.seed_count; i++)
 		if (!peer_address_equal(&c->config.seeds[i], &c->config.address) &&
-		    (joining || !address_live(c, &c->config.seeds[i])))
+		    (joining || !cluster_lives_at(c, &c->config.seeds[i])))
 			join_send(c, &c->config.seeds[i], 0);
 	dead = dead_next(c);
 	if (dead) {

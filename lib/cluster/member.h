@@ -42,6 +42,7 @@ struct member {
 	bool watched;          /* we judge its heartbeats */
 	bool watching;         /* it judges ours: we send it heartbeats */
 	bool doubted;          /* our own detector suspects it */
+	uint8_t probe_tries;   /* a probe that was ordered: pings left; 0: nobody waits for an answer */
 	bool probe_nacked;     /* somebody who was asked to ping it answered */
 	struct phi phi;
 };

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 
-enum { HELPERS_MAX = 3, CONFIRMATIONS_MAX = 2 };
+enum { HELPERS_MAX = 3, CONFIRMATIONS_MAX = 2, ORDERED_TRIES = 5 };
 
 struct phi_config
 probe_phi(const struct cluster *c, const struct member *member)
@@ -132,6 +132,23 @@ probe_start(struct cluster *c, struct member *member)
 		ping(c, helpers[i], PEER_PING_REQ, &probe);
 }
 
+void
+probe_order(struct cluster *c, struct member *member)
+{
+	member->probe_tries = ORDERED_TRIES;
+	probe_start(c, member);
+}
+
+/* An ordered probe or its answer was lost: once more, a heartbeat later. */
+static void
+order_repeat(struct cluster *c, struct member *member)
+{
+	if (member->probe_tries == 0 || c->now_ns < member->probe_ns + c->config.heartbeat_ns)
+		return;
+	if (--member->probe_tries > 0)
+		probe_start(c, member);
+}
+
 static void
 acknowledged(struct arrival *arrival, const struct peer_probe *probe)
 {
@@ -148,6 +165,7 @@ acknowledged(struct arrival *arrival, const struct peer_probe *probe)
 	if (!target || target->probe_nonce == 0 || target->probe_nonce != probe->nonce || MUTATED(&c->config, ACK_IGNORED))
 		return;
 	target->probe_nonce = 0;
+	target->probe_tries = 0;
 	target->vouched_ns = c->now_ns + 4 * probe_phi(c, target).interval_ns;
 	target->doubted = false;
 	if (c->health > 0)
@@ -211,7 +229,8 @@ probe_heartbeat(struct arrival *arrival, const struct peer_heartbeat *heartbeat)
 	else if (member->watched)
 		phi_init(&member->phi, arrival->c->now_ns);
 	member->doubted = false;
-	member->probe_nonce = 0;
+	if (member->probe_tries == 0)
+		member->probe_nonce = 0;
 }
 
 /* --- suspecting and convicting ------------------------------------------------------- */
@@ -334,6 +353,7 @@ probe_tick(struct cluster *c)
 
 		if (member == c->self || !member_live(member))
 			continue;
+		order_repeat(c, member);
 		if (member->watched) {
 			uint64_t at;
 

@@ -128,7 +128,7 @@ by_bearer(const struct http *http, struct MHD_Connection *connection, const char
 
 	if (times_given(connection, "Authorization") != 1 || strncasecmp(given, "Bearer ", 7) != 0)
 		return (struct verdict){ MHD_HTTP_UNAUTHORIZED, "bad_token", "Authorization must be one Bearer token" };
-	token = tokens_find(&http->config.security->tokens, given + 7 + strspn(given + 7, " "));
+	token = tokens_find(security_tokens(http->config.security), given + 7 + strspn(given + 7, " "));
 	if (!token)
 		return (struct verdict){ MHD_HTTP_UNAUTHORIZED, "bad_token", "no such token" };
 	take_on(who, token);
@@ -147,7 +147,7 @@ by_tcp(const struct http *http, struct MHD_Connection *connection, struct identi
 		if (!tls_peer_name(connection, name, sizeof name))
 			return (struct verdict){ MHD_HTTP_UNAUTHORIZED, "no_certificate",
 				"a client certificate of the configured authority is needed" };
-		token = tokens_certificate(&http->config.security->tokens, name);
+		token = tokens_certificate(security_tokens(http->config.security), name);
 	}
 	if (given)
 		return by_bearer(http, connection, given, who);

@@ -109,7 +109,7 @@ typedef void (*http_handler)(void *context, const struct http_request *request, 
 
 struct http_config {
 	int unix_fd, tcp_fd;           /* listening; the server's from http_start on; tcp_fd -1: none */
-	const struct security *security; /* with tcp_fd; TLS where it has a certificate */
+	struct security *security;     /* with tcp_fd; TLS where it has a certificate */
 	const char *hosts[HTTP_HOSTS_MAX]; /* names by which TCP clients may call us, beside addresses and localhost */
 	uint32_t host_count;
 	void *context;                 /* of the handlers */

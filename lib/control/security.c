@@ -1,5 +1,6 @@
 #include "control/security.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,53 @@ read_optional(const char *key, const char *path, bool secret, char **text, struc
 	return *text;
 }
 
+static void
+tokens_free(struct tokens *tokens)
+{
+	if (!tokens)
+		return;
+	explicit_bzero(tokens, sizeof *tokens);
+	free(tokens);
+}
+
+static struct tokens *
+load_tokens(const struct security_files *files, struct error *error)
+{
+	struct tokens *tokens = malloc(sizeof *tokens);
+
+	if (!tokens) {
+		error_set(error, STATUS_NO_MEMORY, "no memory for the control plane's tokens");
+		return NULL;
+	}
+	if (tokens_load(tokens, files->tokens, error) == STATUS_OK)
+		return tokens;
+	tokens_free(tokens);
+	return NULL;
+}
+
+enum status
+security_reload(struct security *security, const struct security_files *files, struct error *error)
+{
+	struct tokens *tokens = load_tokens(files, error);
+
+	if (!tokens)
+		return error->status;
+	tokens_free(atomic_exchange(&security->tokens_next, tokens)); /* nobody has looked since */
+	return STATUS_OK;
+}
+
+const struct tokens *
+security_tokens(struct security *security)
+{
+	struct tokens *next = atomic_exchange(&security->tokens_next, NULL);
+
+	if (next) {
+		tokens_free(security->tokens);
+		security->tokens = next;
+	}
+	return security->tokens;
+}
+
 struct security *
 security_load(const struct security_files *files, struct error *error)
 {
@@ -25,7 +73,8 @@ security_load(const struct security_files *files, struct error *error)
 		free(security);
 		return NULL;
 	}
-	if (tokens_load(&security->tokens, files->tokens, error) == STATUS_OK &&
+	security->tokens = load_tokens(files, error);
+	if (security->tokens &&
 	    read_optional("control.tls_cert", files->cert, false, &security->cert, error) &&
 	    read_optional("control.tls_key", files->key, true, &security->key, error) &&
 	    read_optional("control.tls_client_ca", files->client_ca, false, &security->client_ca, error) &&
@@ -43,6 +92,7 @@ security_free(struct security *security)
 	secret_file_free(security->cert);
 	secret_file_free(security->key);
 	secret_file_free(security->client_ca);
-	explicit_bzero(&security->tokens, sizeof security->tokens);
+	tokens_free(security->tokens);
+	tokens_free(atomic_load(&security->tokens_next));
 	free(security);
 }

@@ -56,6 +56,11 @@ struct serve_config {
 	uint8_t shared_key[32];
 	struct serve_prefix memcached_allow[SERVE_PREFIXES_MAX]; /* who may speak memcached over UDP */
 	uint32_t memcached_allow_count;               /* 0: nobody */
+	/* streams */
+	uint32_t connections_max;                     /* indexes of connections are below it; 0: none are served */
+	bool resp_redirect;                           /* another node's key is answered with MOVED */
+	char resp_password[128];                      /* "": nobody must give one */
+	char memcached_password[128];                 /* USER:PASSWORD; "": likewise */
 	const char *version;                          /* text of the release */
 	const char *worker_facts, *socket_facts;      /* more lines of STATS' groups "workers" and "sockets"; NULL: none */
 };

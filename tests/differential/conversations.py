@@ -156,7 +156,7 @@ class Talker:
             words = line.rstrip(b"\r ").split(b" ")
             self.bend(words)
             bent = Command(b" ".join(words) + self.end() + rest, command.cas_key, command.touches)
-            if not starves(bent.text):
+            if not starves(bent.text) and not expires_soon(bent.text):
                 return bent
 
     def bend(self, words):
@@ -202,6 +202,24 @@ class Talker:
         return [datagram for datagram in (self.datagram() for _ in range(40)) if datagram]
 
 
+def int32(word):
+    """A number as memcached takes it: what does not fit is cut to 32 bits; 0 when it is none."""
+    number = re.match(rb"[\t\v\f\r]*([+-]?\d+)", word)
+    return (int(number[1]) + 2**31) % 2**32 - 2**31 if number else 0
+
+
+def expires_soon(text):
+    """Whether an expiry time may run out while the conversation lasts (4294967297 is one second): memcached's clock
+    ticks once a second, so which of the two forgets first is a matter of luck."""
+    words = [w for w in text.partition(b"\n")[0].split(b"\0")[0].split(b" ") if w]
+    name = words[0] if words else b""
+    place = 2 if name == b"touch" else 3 if name in STORES and name != b"ms" else None
+    times = [words[place]] if place and len(words) > place else []
+    if name == b"ms":
+        times = [w[1:] for w in words[2:] if w[:1] == b"T"]
+    return any(0 < int32(w) < 60 for w in times)
+
+
 def starves(text):
     """Whether some line may ask for more data than follows it: memcached would wait for it
     in the datagrams to come, header and all."""
@@ -211,8 +229,7 @@ def starves(text):
         at = end + 1
         place = 2 if words[:1] == [b"ms"] else 4
         if words and words[0] in STORES and len(words) > place:
-            number = re.match(rb"[\t\v\f\r]*([+-]?\d+)", words[place])
-            size = (int(number[1]) + 2**31) % 2**32 - 2**31 if number else 0
+            size = int32(words[place])
             if size + 2 > len(text) - at or b"%" in words[place]:
                 return True
     return False

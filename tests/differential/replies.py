@@ -1,8 +1,10 @@
 """Reply text as records, and when two of them say the same.
 
 Normalised: CAS values, which each side makes in its own way, must agree in which of
-them are equal; seconds to live may differ by one, since a second may begin between
-the two questions; the version line must begin alike. All else is compared as it is.
+them are equal; seconds to live may differ by one, since a second may begin between the
+two questions, and memcached's be two more: its clock is the second in which it was started, and
+whole seconds since, so of a moment given by date it is up to two behind. The version line must begin alike. All else
+is compared as it is.
 """
 import re
 
@@ -55,7 +57,7 @@ def same_word(name, at, ours, theirs, cas, key):
     elif name in (b"VA", b"HD", b"EX", b"NS", b"NF") and theirs[:1] == ours[:1] == b"c" and theirs[1:].isdigit():
         cas.pair(theirs[1:], ours[1:], None)
     elif name in (b"VA", b"HD") and re.fullmatch(rb"t\d+", theirs) and re.fullmatch(rb"t\d+", ours):
-        if abs(int(theirs[1:]) - int(ours[1:])) > 1:
+        if not -1 <= int(theirs[1:]) - int(ours[1:]) <= 2:
             raise Different(f"{theirs!r} and {ours!r} seconds to live")
     elif name == b"VERSION":
         if not ours.startswith(theirs):

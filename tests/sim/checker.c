@@ -356,6 +356,8 @@ checker_action(struct sim *sim, uint16_t node, const struct cluster_action *acti
 	else if (action->kind == CLUSTER_NEWS && (action->news == CLUSTER_DUPLICATE || action->news == CLUSTER_REFUSED) &&
 	    action->id == sim_id(sim, node))
 		sim->nodes[node].duplicate = true;
+	else if (action->kind == CLUSTER_NEWS && action->news == CLUSTER_PROBED)
+		sim->nodes[node].probed++;
 	if (sim->verbose && action->kind == CLUSTER_NEWS)
 		printf("%10.3f n%u %s n%u %s -> %s (%u)\n", (double)sim->now_ns / 1e9, node + 1u, cluster_news_name(action->news),
 		    sim_find(sim, action->id) + 1u, member_state_name(action->state_before), member_state_name(action->state),

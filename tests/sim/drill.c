@@ -237,6 +237,52 @@ drill_late_seeds(uint64_t seed, uint32_t mutation)
 		sim_fail(&sim, "no agreement 5 s after the seeds came up: %s", checker_disagreement(&sim));
 }
 
+/* Heartbeats of 2 s: silence is noticed late, but nobody waits long for the first table, to come back in, or to leave. */
+static void
+drill_slow_heartbeats(uint64_t seed, uint32_t mutation)
+{
+	struct cluster_config config;
+
+	swarm_config(&config);
+	config.mutation = mutation;
+	cluster_config_interval(&config, 2 * NS_PER_SEC);
+	sim_open(&sim, seed, 3, &config);
+	for (uint16_t i = 0; i < 3; i++)
+		sim_start(&sim, i);
+	if (agreement_ms(10000) >= 10000)
+		sim_fail(&sim, "no table 10 s after the start: %s", checker_disagreement(&sim));
+	run_ms(10000);
+	sim_crash(&sim, 2);
+	sim_start(&sim, 2);
+	if (agreement_ms(8000) >= 8000)
+		sim_fail(&sim, "n3 is not back 8 s after its restart: %s", checker_disagreement(&sim));
+	sim_command(&sim, 1, CLUSTER_LEAVE);
+	for (int ms = 0; ms < 20000 && !sim.failure[0] && !sim.nodes[1].cluster.left; ms += 100)
+		run_ms(100);
+	if (!sim.nodes[1].cluster.left)
+		sim_fail(&sim, "n2 has not left after 20 s");
+}
+
+/* A probe that somebody ordered is news when it is answered, though heartbeats may come first and packets get lost. */
+static void
+drill_ordered_probe(uint64_t seed, uint32_t mutation)
+{
+	all_start(seed, 3, mutation);
+	run_ms(3000);
+	sim.network.loss = 0.05;
+	sim.network.delay_min_ns = 15 * NS_PER_MS;
+	sim.network.delay_max_ns = 30 * NS_PER_MS;
+	for (int k = 0; k < 30 && !sim.failure[0]; k++) {
+		uint64_t before = sim.nodes[0].probed;
+
+		run_ms(prng_below(&sim.prng, 50));
+		sim_probe(&sim, 0, 1);
+		run_ms(600);
+		if (sim.nodes[0].probed == before)
+			sim_fail(&sim, "n1 was to probe n2, and told nothing of it");
+	}
+}
+
 /* A node with another key is nobody, and disturbs nobody. */
 static void
 drill_wrong_key(uint64_t seed, uint32_t mutation)
@@ -442,7 +488,7 @@ bool
 drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size)
 {
 	static void (*const drills[])(uint64_t, uint32_t) = { drill_link, drill_stopped, drill_hearsay, drill_halves,
-		drill_successor, drill_duplicate, drill_late_seeds, drill_wrong_key, drill_full, drill_key_rotation,
+		drill_successor, drill_duplicate, drill_late_seeds, drill_slow_heartbeats, drill_ordered_probe, drill_wrong_key, drill_full, drill_key_rotation,
 		drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
 	bool good = true;
 

@@ -460,6 +460,14 @@ sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind)
 }
 
 void
+sim_probe(struct sim *sim, uint16_t node, uint16_t about)
+{
+	const struct cluster_event event = { .kind = CLUSTER_PROBE, .id = sim_id(sim, about) };
+
+	step(sim, node, &event);
+}
+
+void
 sim_open(struct sim *sim, uint64_t seed, uint16_t node_count, const struct cluster_config *config)
 {
 	bool verbose = sim->verbose;

@@ -42,6 +42,7 @@ struct sim_node {
 	uint64_t epoch;     /* in force at its last step in this life */
 	uint64_t floor;     /* cluster_epoch_floor(), kept over restarts, unless a fault takes it away */
 	uint32_t lives;
+	uint64_t probed;    /* answers to probes that it told of */
 	struct sim_packet *held; /* arrived while paused, oldest first */
 	struct sim_packet **held_end;
 };
@@ -147,6 +148,9 @@ void sim_crash(struct sim *sim, uint16_t node);
 void sim_pause(struct sim *sim, uint16_t node);
 void sim_resume(struct sim *sim, uint16_t node);
 void sim_command(struct sim *sim, uint16_t node, enum cluster_event_kind kind);
+
+/* The node is to ping another one. */
+void sim_probe(struct sim *sim, uint16_t node, uint16_t about);
 
 /* From now on its clock ticks in thousandths of true time. */
 void sim_rate(struct sim *sim, uint16_t node, uint32_t rate);

@@ -278,7 +278,7 @@ cache_submit(struct cache *cache, struct cache_job *job)
 
 static char path[64], tokens_path[64];
 static uint16_t tcp_port;
-static _Atomic uint32_t stalled;
+static struct faults faults;
 static char answer[1 << 20]; /* to the last request */
 
 static inline int
@@ -464,7 +464,7 @@ start(void **state)
 	}
 	if (api_security(&config, &security, &error) != STATUS_OK)
 		return -1;
-	api = api_start(&(struct api_config){ &config, NULL, &stalled, security }, &error);
+	api = api_start(&(struct api_config){ &config, NULL, &faults, security }, &error);
 	return api ? 0 : -1;
 }
 

@@ -23,11 +23,31 @@ health_is_lost_when_a_worker_stalls(void **state)
 	assert_int_equal(ask("GET", "/healthz", "", &body), 200);
 	assert_string_equal(json_string_value(json_object_get(body, "status")), "ok");
 	json_decref(body);
-	stalled = 2;
+	faults.stalled = 2;
 	assert_int_equal(ask("GET", "/healthz", "", &body), 503);
 	assert_int_equal(json_integer_value(json_array_get(json_object_get(body, "stalled_workers"), 0)), 1);
 	json_decref(body);
-	stalled = 0;
+	faults.stalled = 0;
+}
+
+static void
+health_is_lost_when_a_worker_is_deaf(void **state)
+{
+	json_t *body;
+
+	(void)state;
+	faults.deaf = 1;
+	assert_int_equal(ask("GET", "/healthz", "", &body), 503);
+	assert_string_equal(json_string_value(json_object_get(body, "status")), "deaf");
+	assert_int_equal(json_array_size(json_object_get(body, "deaf_workers")), 1);
+	assert_int_equal(json_array_size(json_object_get(body, "stalled_workers")), 0);
+	json_decref(body);
+	assert_int_equal(ask("GET", "/readyz", "", NULL), 503);
+	assert_non_null(strstr(answer, "worker 0 does not receive what comes to its port"));
+	assert_int_equal(ask("GET", "/metrics", "", NULL), 200);
+	assert_non_null(strstr(answer, "slipring_worker_deaf{worker=\"0\"} 1\n"));
+	faults.deaf = 0;
+	assert_int_equal(ask("GET", "/healthz", "", NULL), 200);
 }
 
 static json_int_t
@@ -164,7 +184,7 @@ a_socket_in_use_is_not_taken(void **state)
 	struct error error;
 
 	(void)state;
-	assert_null(api_start(&(struct api_config){ &config, NULL, &stalled, NULL }, &error));
+	assert_null(api_start(&(struct api_config){ &config, NULL, &faults, NULL }, &error));
 	assert_non_null(strstr(error.text, "another process listens on"));
 	assert_int_equal(ask("GET", "/healthz", "", NULL), 200); /* the first still answers */
 }
@@ -266,6 +286,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_socket_is_its_owners_only),
 		cmocka_unit_test(health_is_lost_when_a_worker_stalls),
+		cmocka_unit_test(health_is_lost_when_a_worker_is_deaf),
 		cmocka_unit_test(statistics_are_summed_and_told_for_each_worker),
 		cmocka_unit_test(workers_say_where_they_sit),
 		cmocka_unit_test(the_busy_ratio_is_of_the_last_seconds),

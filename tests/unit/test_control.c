@@ -125,6 +125,33 @@ load_tokens(const char *text, mode_t mode, struct error *error)
 	return status;
 }
 
+/* SIGHUP comes down to this. */
+static void
+a_tokens_file_is_read_again_when_asked(void **state)
+{
+	static const char before[] = "# name scope token\nreader read read-token\n\nwriter\twrite write-token # of the job\n"
+	    "boss admin boss-token\n";
+	struct error error;
+
+	(void)state;
+	write_file(tokens_path, "reader write read-token\nnew read new-token\n", 0600);
+	expect_tcp("GET", "/stats", BEARER("new-token"), 401, "bad_token");
+	for (int i = 0; i < 3; i++) /* nobody looked at the former ones */
+		assert_int_equal(api_reload(&config, security, &error), STATUS_OK);
+	expect_tcp("GET", "/stats", BEARER("new-token"), 200, "");
+	expect_tcp("GET", "/stats", BEARER("boss-token"), 401, "bad_token");
+	expect_tcp("GET", "/v1/me", BEARER("read-token"), 200, "");
+	assert_non_null(strstr(answer, "\"scope\": \"write\""));
+	write_file(tokens_path, "reader nothing read-token\n", 0600);
+	assert_int_equal(api_reload(&config, security, &error), STATUS_INVALID);
+	assert_non_null(strstr(error.text, ":1: the scope must be"));
+	expect_tcp("GET", "/stats", BEARER("new-token"), 200, "");
+	write_file(tokens_path, before, 0600);
+	assert_int_equal(api_reload(&config, security, &error), STATUS_OK);
+	expect_tcp("GET", "/stats", BEARER("boss-token"), 200, "");
+	assert_int_equal(api_reload(&config, NULL, &error), STATUS_OK);
+}
+
 static void
 a_bad_tokens_file_names_its_line(void **state)
 {
@@ -438,6 +465,7 @@ main(void)
 		cmocka_unit_test(a_forged_host_is_refused),
 		cmocka_unit_test(malformed_and_oversized_requests_are_refused),
 		cmocka_unit_test(a_bad_tokens_file_names_its_line),
+		cmocka_unit_test(a_tokens_file_is_read_again_when_asked),
 		cmocka_unit_test(metrics_keep_to_prometheus_conventions),
 		cmocka_unit_test(metrics_are_the_counters),
 		cmocka_unit_test(the_reference_is_the_table),
