@@ -22,6 +22,7 @@ read_get(struct read_tally *tally, const struct item *item, struct response *res
 	tally->gets++;
 	if (__builtin_expect(!item, 0)) {
 		response->value = view_of(NULL, 0);
+		response->pins = NULL;
 		response->status = OP_STATUS_NOT_FOUND;
 		response->has_item = false;
 		return;

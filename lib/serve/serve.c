@@ -42,6 +42,8 @@ serve_create(const struct serve_config *config, struct error *error)
 	serve->once = once_create(seed_of(config, 1));
 	if (!serve->once)
 		goto no_once;
+	if (!streams_init(&serve->streams, config->connections_max))
+		goto no_streams;
 	serve->config = *config;
 	serve->epoch = config->epoch;
 	serve->shard = store_shard(config->store, config->worker);
@@ -50,6 +52,8 @@ serve_create(const struct serve_config *config, struct error *error)
 	uploads_init(&serve->uploads, serve->shard, (uint8_t)config->worker, (uint32_t)seed_of(config, 2));
 	return serve;
 
+no_streams:
+	once_destroy(serve->once);
 no_once:
 	defer_deinit(&serve->defer);
 no_defer:
@@ -63,6 +67,7 @@ void
 serve_destroy(struct serve *serve)
 {
 	role_worker_begin(); /* the worker has stopped: main is the owner now */
+	streams_deinit(serve);
 	uploads_deinit(&serve->uploads);
 	once_destroy(serve->once);
 	defer_deinit(&serve->defer);

@@ -16,7 +16,9 @@
 #include "base/roles.h"
 #include "base/pkt.h"
 #include "base/status.h"
+#include "base/turn.h"
 #include "proto/request.h"
+#include "proto/stream.h"
 #include "proto/topology.h"
 #include "ring/table.h"
 #include "store/store.h"
@@ -61,6 +63,7 @@ struct serve_config {
 	bool resp_redirect;                           /* another node's key is answered with MOVED */
 	char resp_password[128];                      /* "": nobody must give one */
 	char memcached_password[128];                 /* USER:PASSWORD; "": likewise */
+	const struct stream_protocol *protocols[SERVICE_ASK]; /* what is spoken over streams, by service; NULL: nothing */
 	const char *version;                          /* text of the release */
 	const char *worker_facts, *socket_facts;      /* more lines of STATS' groups "workers" and "sockets"; NULL: none */
 };
@@ -68,12 +71,21 @@ struct serve_config {
 struct serve *serve_create(const struct serve_config *config, struct error *error) MUST_USE ON_MAIN;
 void serve_destroy(struct serve *serve) ON_MAIN;
 
+/* Passes of connections in a burst; twice the turns of a round, as a turn may have more than one. */
+enum { BURST_PASSES_MAX = 2 * BURST_MAX };
+
 /* One burst's way through serve; arrays are the caller's, sized BURST_MAX and BURST_REQUESTS_MAX. */
 struct burst {
 	struct now now;
 	struct datagram datagrams[BURST_MAX];
 	uint32_t datagram_count;
-	struct frame frames[BURST_MAX];
+	struct turn *turns;       /* of connections (tcp_turns), all with the same blocks */
+	uint32_t turn_count;
+	struct connection resumed[BURST_MAX]; /* by serve_home: those that are to have a turn again (tcp_resume) */
+	uint32_t resumed_count;
+	struct datagram passes[BURST_PASSES_MAX]; /* stand for a pass where a frame names its datagram; without pkt */
+	uint32_t pass_count;
+	struct frame frames[BURST_MAX + BURST_PASSES_MAX];
 	uint32_t frame_count;
 	struct request *requests;
 	struct response *responses;
@@ -93,15 +105,16 @@ struct burst {
 void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *datagram) ON_WORKER;
 
 /*
- * Starts a burst: of *burst the caller has set now, datagrams, spares, the arrays, and
+ * Starts a burst: of *burst the caller has set now, datagrams, turns, spares, the arrays, and
  * answered by serve_home; frames, requests, replies and outbox start empty here. Parses every
- * datagram into frames and requests; drops and refuses what cannot be.
+ * datagram into frames and requests, then every turn; drops and refuses what cannot be.
  */
 void serve_parse(struct serve *serve, struct burst *burst) ON_WORKER;
 /* Executes the burst's requests in order, one response each; fills the outbox. */
 void serve_run(struct serve *serve, struct burst *burst) ON_WORKER;
 /*
- * Composes replies: in place, in spares, or into a travelling slot. Decides every
+ * Composes replies: in place, in spares, into a travelling slot, or to a connection's output; turns
+ * are then ready for tcp_apply. Decides every
  * datagram's pkt that no reply uses (PKT_DONE). Slots that go on to another
  * worker, or home because they are done, join the outbox; a slot of this worker
  * that came home by itself is released at once.

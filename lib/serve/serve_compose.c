@@ -126,9 +126,14 @@ serve_compose(struct serve *serve, struct burst *burst)
 {
 	for (uint32_t i = 0; i < burst->frame_count; i++) {
 		struct frame *frame = &burst->frames[i];
-		uint32_t n = compose(serve, burst, frame);
 		struct deferred *slot = frame->datagram->deferred;
+		uint32_t n;
 
+		if (frame->turn) {
+			stream_compose(serve, burst, frame);
+			continue;
+		}
+		n = compose(serve, burst, frame);
 		if (__builtin_expect(slot != NULL, 0) && deferred_keeps(slot)) {
 			keep_replies(slot, burst->replies + burst->reply_count, n);
 			n = 0;

@@ -136,7 +136,7 @@ serve_parse(struct serve *serve, struct burst *burst)
 {
 	if (__builtin_expect(serve->config.ring != NULL, 0))
 		ring_load(serve);
-	burst->frame_count = burst->request_count = burst->reply_count = burst->outbox.count = 0;
+	burst->frame_count = burst->request_count = burst->reply_count = burst->outbox.count = burst->pass_count = 0;
 	admit_turn(&serve->admit, &burst->now);
 	for (uint32_t i = 0; i < burst->datagram_count; i++) {
 		struct frame *frame = &burst->frames[burst->frame_count];
@@ -145,12 +145,15 @@ serve_parse(struct serve *serve, struct burst *burst)
 		frame->first = burst->request_count;
 		frame->service = burst->datagrams[i].service;
 		frame->travels = false;
+		frame->turn = NULL;
 		if (!parse(serve, burst, frame))
 			continue;
 		frame->proven = true;
 		burst->request_count += frame->count;
 		burst->frame_count++;
 	}
+	if (burst->turn_count > 0)
+		streams_parse(serve, burst);
 }
 
 void

@@ -171,6 +171,10 @@ hand_over(struct run *run, struct request *request, uint32_t place, struct respo
 	uint32_t to = serve_owner(run->serve, request->slot);
 	bool native = run->frame->service == SERVICE_NATIVE;
 
+	if (run->frame->turn) { /* what belongs elsewhere was asked for before, as far as there was room */
+		respond(response, OP_STATUS_BUSY);
+		return;
+	}
 	CHECK(!native || !run->frame->datagram->deferred); /* its home knew the owner */
 	if (native ? mail(run, request, to) : travel(run, place, to))
 		run->mailed |= doubts(request);

@@ -11,6 +11,7 @@
 #include "serve/defer.h"
 #include "serve/once.h"
 #include "serve/serve.h"
+#include "serve/stream.h"
 #include "serve/upload.h"
 
 /* Text of one burst's STATS: several pages of everything, or one of 16 workers' counters. */
@@ -26,6 +27,7 @@ struct serve {
 	struct defer defer;
 	struct once *once;
 	struct uploads uploads;
+	struct streams streams;
 	const struct serve_ring *ring; /* in this burst; NULL: single node, or no topology yet */
 	uint32_t epoch;                /* what frames of this burst carry */
 	uint32_t scratch_used; /* in this burst */
@@ -72,6 +74,7 @@ respond_item(struct response *response, const struct item *item)
 	response->offset = 0;
 	response->total_len = item->value_len;
 	response->client_flags = item->client_flags;
+	response->pins = (uint16_t *)(uintptr_t)&item->pins;
 	response->status = OP_STATUS_OK;
 	response->has_item = true;
 }

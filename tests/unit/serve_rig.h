@@ -60,6 +60,9 @@ struct serve_rig {
 	uint32_t locals_home; /* slots of DEFERRED_HOME_LOCAL that came back */
 	struct deferred *core_mail[RIG_MAIL]; /* slots for the control core */
 	uint32_t core_count;
+	/* connections (stream_rig.h): around a worker's burst; the first says whether there was something to do */
+	bool (*before)(uint32_t worker);
+	void (*after)(uint32_t worker);
 	/* the client */
 	struct endpoint peer;
 	struct native_header header;
@@ -187,19 +190,20 @@ rig_collect(struct rig_worker *w, uint32_t worker)
 		}
 		struct rig_worker *to = rig.workers[w->burst.outbox.mails[i].to];
 
-		assert_true(to != w && to->inbox_count < RIG_MAIL);
+		assert_true(to->inbox_count < RIG_MAIL);
 		to->inbox[to->inbox_count++] = w->burst.outbox.mails[i].slot;
 	}
 }
 
-/* One round of a worker's loop. */
-static inline void
+/* One round of a worker's loop. Returns whether connections had something to do. */
+static inline bool
 rig_poll(uint32_t worker)
 {
 	struct rig_worker *w = rig.workers[worker];
+	bool busy = false;
 
 	if (w->stuck)
-		return;
+		return false;
 	for (uint32_t i = 0; i < RIG_SPARES; i++)
 		w->spare_pkts[i] = (struct pkt){ .data = w->spare_buffers[i], .room = RIG_ROOM };
 	w->burst.now = rig.now;
@@ -208,13 +212,18 @@ rig_poll(uint32_t worker)
 	w->burst.responses = w->responses;
 	w->burst.replies = w->replies;
 	rig_take_mail(w);
+	if (rig.before)
+		busy = rig.before(worker);
 	serve_parse(w->serve, &w->burst);
 	serve_run(w->serve, &w->burst);
 	serve_compose(w->serve, &w->burst);
+	if (rig.after)
+		rig.after(worker);
 	rig_collect(w, worker);
 	w->burst.datagram_count = 0;
 	serve_tick(w->serve, &rig.now, 4);
 	reclaim_quiescent();
+	return busy;
 }
 
 /* Polls all until nothing moves. */
@@ -229,7 +238,7 @@ rig_settle(void)
 			if (rig.workers[i]->stuck)
 				continue;
 			moved |= rig.workers[i]->burst.datagram_count + rig.workers[i]->inbox_count > 0;
-			rig_poll(i);
+			moved |= rig_poll(i);
 		}
 	}
 }
