@@ -73,7 +73,7 @@ measured_round(struct pipeline *p, uint32_t n, uint64_t *at)
 	struct burst *burst = &p->rig.burst;
 
 	at[0] = rte_rdtsc();
-	burst->datagram_count = net_input(&p->net, p->pkts, n, burst->datagrams);
+	burst->datagram_count = net_input(&p->net, burst->now.mono_ns, p->pkts, n, burst->datagrams);
 	at[1] = rte_rdtsc();
 	burst->frame_count = burst->request_count = burst->reply_count = burst->outbox.count = 0;
 	serve_parse(p->rig.serve, burst);

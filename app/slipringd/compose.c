@@ -120,6 +120,7 @@ compose_address(const struct config *config, struct node_config *node)
 	static const uint8_t none[6];
 
 	memcpy(node->ipv4, config->ipv4.address, 4);
+	node->ipv4_len = config->ipv4.len;
 	node->has_mac = memcmp(config->mac, none, 6) != 0;
 	memcpy(node->mac, config->mac, 6);
 }

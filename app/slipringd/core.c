@@ -155,7 +155,6 @@ core_main(void *argument)
 
 	role_core_begin();
 	pthread_setname_np(pthread_self(), "core");
-	core_net_start(core);
 	while (!atomic_load_explicit(&core->stop, memory_order_relaxed)) {
 		uint64_t start = io_cycles();
 

@@ -113,16 +113,6 @@ core_net_tick(struct core *core)
 }
 
 void
-core_net_start(struct core *core)
-{
-	struct peer_frame *frame = take_raw(core);
-
-	neighbour_announce(&core->neighbours, frame->bytes);
-	peer_io_send(core->io, frame);
-	peer_io_flush(core->io);
-}
-
-void
 core_net_lives(struct core *core)
 {
 	const struct members *members = &core->cluster.members;

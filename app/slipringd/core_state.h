@@ -81,7 +81,6 @@ void core_step(struct core *core, const struct cluster_event *event) ON_CORE;
 void core_outcome(struct core *core) ON_CORE;
 
 /* core_net.c */
-void core_net_start(struct core *core) ON_CORE;
 /* Packets of peers and ARP news that wait; whether there were any. */
 bool core_net_receive(struct core *core) ON_CORE;
 /* What a step wants sent. */

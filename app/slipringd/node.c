@@ -18,6 +18,7 @@ struct node {
 	struct peer_io *peer_io;             /* these three: NULL for a single node */
 	struct core *core;
 	const struct serve_ring *_Atomic ring; /* in force; what workers read */
+	struct net_shared net_shared;        /* of all workers */
 	uint32_t launched;
 	bool io_started, reclaim_started;
 	struct counters counters[WORKER_MAX], core_counters;
@@ -65,7 +66,7 @@ add_port(struct net_config *net, uint16_t port, enum service service)
 }
 
 static void
-fill_net(const struct node *node, uint32_t worker, struct net_config *net)
+fill_net(struct node *node, uint32_t worker, struct net_config *net)
 {
 	const struct node_config *config = &node->config;
 	struct port_info info;
@@ -74,6 +75,9 @@ fill_net(const struct node *node, uint32_t worker, struct net_config *net)
 	memset(net, 0, sizeof *net);
 	memcpy(net->mac, config->mac, 6);
 	memcpy(net->ipv4, config->ipv4, 4);
+	net->ipv4_len = config->ipv4_len;
+	net->announces = worker == 0;
+	net->shared = &node->net_shared;
 	net->verify_checksums = config->io.profile.verify_checksums;
 	net->tx_checksum_offload = info.tx_checksum;
 	for (uint32_t i = 0; i < config->io.worker_count; i++)
@@ -119,6 +123,7 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	for (uint32_t w = 0; w < node->config.io.worker_count; w++)
 		config.serve.all_counters[w] = &node->counters[w];
 	fill_net(node, i, &config.net);
+	seal_random(config.fragment_secret, sizeof config.fragment_secret);
 	node->workers[i] = worker_create(&config, node->ports[i], &node->counters[i], error);
 	return node->workers[i] ? STATUS_OK : error->status;
 }

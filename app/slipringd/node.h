@@ -21,7 +21,7 @@ struct node_config {
 	struct serve_config serve; /* what operators set: auth, allow-list, native_port; the rest is filled in */
 	enum worker_idle idle;
 	uint32_t idle_polls, idle_sleep_ms; /* as in struct worker_config */
-	uint8_t ipv4[4];
+	uint8_t ipv4[4], ipv4_len; /* address, and of its prefix */
 	bool has_mac;              /* mac below instead of the first port's own */
 	uint8_t mac[6];
 	uint16_t memcached_port;   /* 0: off */

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 
 #include "base/check.h"
+#include "net/frag.h"
 #include "store/reclaim.h"
 
 enum {
@@ -128,7 +129,7 @@ worker_poll(struct worker *w)
 	peers = peers_out(w);
 	mails = mailbox_drain(w);
 	frames = port_rx(w->port, w->pkts, BURST_MAX - b->datagram_count, w->counters);
-	b->datagram_count += net_input(&w->net, w->pkts, frames, b->datagrams + b->datagram_count);
+	b->datagram_count += net_input(&w->net, b->now.mono_ns, w->pkts, frames, b->datagrams + b->datagram_count);
 	heard = peers_in(w);
 	serve_parse(w->serve, b);
 	serve_run(w->serve, b);
@@ -136,6 +137,7 @@ worker_poll(struct worker *w)
 	b->reply_count += net_echo(b->datagrams, b->datagram_count, b->replies + b->reply_count);
 	if (peers)
 		b->reply_count += peer_io_replies(&w->peer_out, b->replies + b->reply_count);
+	net_timers(&w->net, b->now.mono_ns, &b->spares);
 	net_output(&w->net, b->replies, b->reply_count);
 	transmit(w, frames);
 	mailbox_post(w);
@@ -233,11 +235,12 @@ worker_create(const struct worker_config *config, struct port *port, struct coun
 	w->config = *config;
 	w->port = port;
 	w->counters = counters;
-	net_init(&w->net, &config->net, counters);
+	w->frags = w->config.net.frags = frags_create(config->fragment_secret);
+	net_init(&w->net, &w->config.net, counters);
 	snprintf(name, sizeof name, "mailbox%u", config->serve.worker);
 	w->mailbox = mailbox_create(name, MAILBOX_SIZE, error);
 	w->serve = w->mailbox ? serve_create(&config->serve, error) : NULL;
-	if (w->serve && take_burst(&w->burst))
+	if (w->frags && w->serve && take_burst(&w->burst))
 		return w;
 	worker_destroy(w);
 	return NULL;
@@ -271,6 +274,7 @@ worker_destroy(struct worker *w)
 		serve_destroy(w->serve);
 	if (w->mailbox)
 		mailbox_destroy(w->mailbox);
+	frags_destroy(w->frags);
 	free(w);
 }
 

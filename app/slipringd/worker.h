@@ -29,7 +29,8 @@ struct worker_config {
 	uint32_t idle_polls;    /* empty rounds before an adaptive worker sleeps */
 	uint32_t idle_sleep_ms; /* longest sleep */
 	bool shares_cpu;        /* with the control core and other nodes: empty rounds yield it */
-	struct net_config net;
+	struct net_config net;  /* but frags, which the worker creates */
+	uint8_t fragment_secret[16];
 	struct serve_config serve; /* names the worker: serve.worker of serve.worker_count */
 };
 
@@ -40,6 +41,7 @@ struct worker {
 	struct mailbox *mailbox;
 	struct mailbox *mailboxes[DEFERRED_HOMES]; /* of every worker, this one's too; the process's own (local.h); the core's */
 	struct peer_io *peer_io; /* NULL: a single node */
+	struct frags *frags;
 	struct serve *serve;
 	/* owner lcore */
 	uint32_t idle_rounds;

@@ -43,8 +43,9 @@ enum {
 	DEFERRED_REPLY_MAX = 16384,
 	/* In a cluster: what a frame is answered at most, each result in a frame of its own behind two bytes of length. */
 	DEFERRED_REPLY_CLUSTER = FRAME_OPS_MAX * (UDP_PAYLOAD_MAX + 2) + DEFERRED_REPLY_MAX,
-	/* A memcached operation written as a native one is up to 48 bytes longer. */
-	DEFERRED_PAYLOAD_MAX = UDP_PAYLOAD_MAX + 64,
+	/* A memcached operation written as a native one is up to 48 bytes longer. The pages of a long one come with
+	 * its first use. */
+	DEFERRED_PAYLOAD_MAX = DATAGRAM_LEN_MAX + 64,
 	/* Of DEFERRED_MAX those that may wait for other nodes: the rest stays for other workers. */
 	DEFERRED_FOREIGN_MAX = DEFERRED_MAX / 4 * 3,
 };

@@ -33,6 +33,8 @@ enum {
 	UDP_HEADER_LEN = 8,
 	FRAME_LEN_MAX = ETHERNET_HEADER_LEN + MTU,
 	UDP_PAYLOAD_MAX = MTU - IPV4_HEADER_LEN - UDP_HEADER_LEN,
+	/* Layer 4 of a datagram put together from fragments (net/frag.h): four full frames. */
+	DATAGRAM_LEN_MAX = 4 * (MTU - IPV4_HEADER_LEN),
 
 	/* Operations of one native frame; results carry their index in one byte. */
 	FRAME_OPS_MAX = 64,

@@ -7,6 +7,10 @@
  * Memory: the buffer is io's; a pkt is valid from port_rx (or port_take) to
  *   port_tx, which consumes every pkt of the burst by its disposition.
  * Invariants: 1. len <= room. 2. drop != DROP_NONE exactly when disposition is PKT_DROP.
+ *   3. a fresh packet has PKT_HEADROOM writable bytes before data; a received one has those
+ *   that net took off the front of it (tag, longer header). `data` moves, payloads do not:
+ *   a UDP payload stands at data + PKT_UDP_PAYLOAD_OFFSET for every family until net_output
+ *   puts the headers before it that its peer needs.
  */
 #ifndef BASE_PKT_H
 #define BASE_PKT_H
@@ -34,8 +38,10 @@ struct pkt {
 	uint8_t drop;        /* enum drop */
 	uint16_t flow;       /* low bits of the NIC's RSS hash, 0 when there is none */
 	void *handle;        /* io's */
-	bool tx_checksum;    /* the NIC is to fill IPv4 and UDP checksums */
-	uint8_t pad[7];
+	bool tx_checksum;    /* the NIC is to fill layer 3's and 4's checksums; then these are set: */
+	uint8_t l2_len, l3_len; /* bytes of the Ethernet header with its tag, and of the IP header */
+	bool ipv6;
+	uint8_t pad[4];
 };
 
 _Static_assert(sizeof(struct pkt) == 32, "two pkts a cache line");
@@ -64,15 +70,19 @@ struct deferred; /* base/deferred.h */
  */
 struct datagram {
 	struct pkt *pkt;       /* where the answer may be written in place */
-	uint8_t *payload;      /* the request's bytes: inside pkt, or inside deferred */
+	uint8_t *payload;      /* the request's bytes: inside pkt, deferred, or memory of net (fragments) */
 	uint16_t payload_len;
 	uint8_t service;       /* enum service */
 	struct deferred *deferred;
 	struct endpoint peer;
 };
 
-/* Where a UDP payload starts in a fresh packet: behind Ethernet, IPv4 and UDP. */
-enum { PKT_UDP_PAYLOAD_OFFSET = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + UDP_HEADER_LEN };
+enum {
+	/* Where a UDP payload starts in a packet: behind Ethernet, IPv4 and UDP, whatever its peer's family. */
+	PKT_UDP_PAYLOAD_OFFSET = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN + UDP_HEADER_LEN,
+	/* What IPv6 and a tag need before data, beyond that. */
+	PKT_HEADROOM = IPV6_HEADER_LEN - IPV4_HEADER_LEN + VLAN_TAG_LEN,
+};
 
 /* A composed payload that waits for net_output to write its headers. */
 struct reply {

@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "io/port.h"
 
+_Static_assert(PKT_HEADROOM <= RTE_PKTMBUF_HEADROOM, "fresh packets have it (base/pkt.h, invariant 3)");
+
 enum {
 	TX_RETRIES = 64,   /* rte_eth_tx_burst calls without progress before a frame is dropped */
 	REFILL_BATCH = 64, /* spares topped up a call */
@@ -51,11 +53,12 @@ port_rx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counte
 }
 
 static void
-request_checksums(struct rte_mbuf *mbuf)
+request_checksums(struct rte_mbuf *mbuf, const struct pkt *pkt)
 {
-	mbuf->l2_len = ETHERNET_HEADER_LEN;
-	mbuf->l3_len = IPV4_HEADER_LEN;
-	mbuf->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_UDP_CKSUM;
+	mbuf->l2_len = pkt->l2_len;
+	mbuf->l3_len = pkt->l3_len;
+	mbuf->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM |
+	    (pkt->ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
 }
 
 /* Sets an mbuf to what its pkt says; false: a chain on a port that cannot send one. */
@@ -70,8 +73,9 @@ finish(const struct port *port, const struct pkt *pkt, struct counters *counters
 	}
 	mbuf->pkt_len = mbuf->pkt_len - mbuf->data_len + pkt->len;
 	mbuf->data_len = pkt->len;
+	mbuf->data_off = (uint16_t)(pkt->data - (uint8_t *)mbuf->buf_addr); /* headers may begin elsewhere now */
 	if (pkt->tx_checksum)
-		request_checksums(mbuf);
+		request_checksums(mbuf, pkt);
 	return true;
 }
 

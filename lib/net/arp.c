@@ -43,8 +43,8 @@ answer(struct net *net, struct pkt *pkt, struct wire_arp *arp)
 	memcpy(arp->target_ip, arp->sender_ip, 4);
 	memcpy(arp->sender_mac, net->config.mac, 6);
 	memcpy(arp->sender_ip, net->config.ipv4, 4);
-	pkt->disposition = PKT_SEND;
-	counter_add(net->counters, COUNTER_ARP_REPLIES, 1);
+	settle_answer(net, pkt, pkt->len);
+	note(net, COUNTER_ARP_REPLIES);
 }
 
 bool
@@ -56,6 +56,13 @@ arp_input(struct net *net, struct pkt *pkt, struct datagram *datagram)
 		pkt_drop(pkt, net->counters, DROP_ARP_MALFORMED);
 		return false;
 	}
+	/* Our own announcement, come in at another port of ours. */
+	if (is_our_mac(net, arp->sender_mac)) {
+		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
+		return false;
+	}
+	if (memcmp(arp->sender_ip, net->config.ipv4, 4) == 0)
+		note(net, COUNTER_ADDRESS_CONFLICTS); /* RFC 5227 2.4 */
 	if (net->config.tell_arp && is_news(arp)) {
 		tell(pkt, datagram);
 		return true;
@@ -67,4 +74,23 @@ arp_input(struct net *net, struct pkt *pkt, struct datagram *datagram)
 	else
 		answer(net, pkt, arp);
 	return false;
+}
+
+uint16_t
+arp_announcement(const struct net *net, uint8_t *frame)
+{
+	static const uint8_t everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
+	struct wire_arp *arp = (struct wire_arp *)l3_write_ethernet(frame, net->config.mac, everybody, net->config.vlan,
+	    WIRE_ETHERTYPE_ARP);
+
+	memset(arp, 0, sizeof *arp);
+	arp->hardware = be16(HARDWARE_ETHERNET);
+	arp->protocol = be16(WIRE_ETHERTYPE_IPV4);
+	arp->hardware_len = 6;
+	arp->protocol_len = 4;
+	arp->operation = be16(WIRE_ARP_REQUEST);
+	memcpy(arp->sender_mac, net->config.mac, 6);
+	memcpy(arp->sender_ip, net->config.ipv4, 4);
+	memcpy(arp->target_ip, net->config.ipv4, 4);
+	return (uint16_t)((uint8_t *)(arp + 1) - frame);
 }

@@ -83,10 +83,10 @@ l3_sum_ipv4(const uint8_t source[4], const uint8_t destination[4])
 	return checksum_add(checksum_add(0, source, 4), destination, 4);
 }
 
-/* checksum false: left 0, for the NIC to fill. Returns where layer 4 starts. */
+/* addresses: their sum. checksum false: left 0, for the NIC to fill. Returns where layer 4 starts. */
 static inline uint8_t *
-l3_write_ipv4(uint8_t *at, const uint8_t source[4], const uint8_t destination[4], uint8_t protocol, uint16_t l4_len,
-    uint16_t id, bool checksum)
+l3_write_ipv4(uint8_t *at, const uint8_t source[4], const uint8_t destination[4], uint64_t addresses, uint8_t protocol,
+    uint16_t l4_len, uint16_t id, bool checksum)
 {
 	enum { VERSION_4_NO_OPTIONS = 0x45 };
 	struct wire_ipv4 *ip = (struct wire_ipv4 *)at;
@@ -103,8 +103,8 @@ l3_write_ipv4(uint8_t *at, const uint8_t source[4], const uint8_t destination[4]
 	ip->protocol = protocol;
 	ip->checksum = 0;
 	if (checksum)
-		ip->checksum = checksum_finish(l3_sum_ipv4(source, destination) + be16(VERSION_4_NO_OPTIONS << 8) +
-		    total_len + be16(id) + be16(WIRE_IPV4_DF) + be16((uint16_t)(L3_TTL << 8 | protocol)));
+		ip->checksum = checksum_finish(addresses + be16(VERSION_4_NO_OPTIONS << 8) + total_len + be16(id) +
+		    be16(WIRE_IPV4_DF) + be16((uint16_t)(L3_TTL << 8 | protocol)));
 	return (uint8_t *)(ip + 1);
 }
 
@@ -138,7 +138,8 @@ l3_write(uint8_t *frame, const struct l3 *l3, uint8_t protocol, uint16_t l4_len,
 
 	if (ipv6)
 		return l3_write_ipv6(at, l3->source, l3->destination, protocol, l4_len);
-	return l3_write_ipv4(at, l3->source + 12, l3->destination + 12, protocol, l4_len, id, checksum);
+	return l3_write_ipv4(at, l3->source + 12, l3->destination + 12,
+	    l3_sum_ipv4(l3->source + 12, l3->destination + 12), protocol, l4_len, id, checksum);
 }
 
 /*

@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-#include "wire/wire.h"
+#include "net/l3.h"
 
 enum { BUCKET_MASK = 2 * NEIGHBOUR_MAX - 1, NOBODY = UINT16_MAX };
 _Static_assert((NEIGHBOUR_MAX & (NEIGHBOUR_MAX - 1)) == 0, "buckets are a mask");
@@ -241,13 +241,10 @@ neighbour_arp(struct neighbours *n, uint64_t now_ns, const uint8_t *bytes, uint8
 static void
 compose(const struct neighbours *n, const uint8_t target_ip[4], uint8_t *frame)
 {
-	struct wire_ethernet *ethernet = (struct wire_ethernet *)frame;
-	struct wire_arp *arp = (struct wire_arp *)(ethernet + 1);
+	struct wire_arp *arp;
 
 	memset(frame, 0, NEIGHBOUR_FRAME_LEN);
-	memcpy(ethernet->destination, broadcast, 6);
-	memcpy(ethernet->source, n->config.mac, 6);
-	ethernet->type = be16(WIRE_ETHERTYPE_ARP);
+	arp = (struct wire_arp *)l3_write_ethernet(frame, n->config.mac, broadcast, n->config.vlan, WIRE_ETHERTYPE_ARP);
 	arp->hardware = be16(1);
 	arp->protocol = be16(WIRE_ETHERTYPE_IPV4);
 	arp->hardware_len = 6;
@@ -298,12 +295,6 @@ neighbour_ask(struct neighbours *n, uint64_t now_ns, uint8_t *frame, void **give
 	}
 	deadline_set(n);
 	return due && due->ask_ns;
-}
-
-void
-neighbour_announce(const struct neighbours *n, uint8_t *frame)
-{
-	compose(n, n->config.ipv4, frame);
 }
 
 void

@@ -24,7 +24,7 @@
 
 enum {
 	NEIGHBOUR_MAX = 1024,
-	NEIGHBOUR_FRAME_LEN = 60, /* of a question or announcement: Ethernet's shortest */
+	NEIGHBOUR_FRAME_LEN = 64, /* of a question: Ethernet's shortest, and a tag */
 	NEIGHBOUR_ARP_LEN = 28,
 };
 #define NEIGHBOUR_RETRY_NS (100 * NS_PER_MS)
@@ -36,6 +36,7 @@ enum {
 struct neighbour_config {
 	uint8_t mac[6], ipv4[4];
 	uint8_t prefix_len;
+	uint16_t vlan;         /* 0: questions have no tag */
 	bool has_gateway;
 	uint8_t gateway[4];
 };
@@ -101,9 +102,6 @@ neighbour_deadline(const struct neighbours *neighbours)
 {
 	return neighbours->deadline_ns;
 }
-
-/* A gratuitous ARP request, by which others replace what they remember (RFC 5227). */
-void neighbour_announce(const struct neighbours *neighbours, uint8_t *frame);
 
 void neighbour_check(const struct neighbours *neighbours);
 

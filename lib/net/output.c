@@ -2,33 +2,8 @@
 
 #include "base/check.h"
 #include "net/stages.h"
-#include "wire/checksum.h"
 
-enum { VERSION_4_NO_OPTIONS = 0x45, TTL = 64 };
-
-/*
- * Checksums of the headers are made from the values, not read back from the frame:
- * loads across stores of another width wait until those have left the core.
- */
-static void
-write_ipv4(struct net *net, struct wire_ipv4 *ip, uint64_t addresses, uint16_t udp_len)
-{
-	uint16_t total_len = be16((uint16_t)(sizeof *ip + udp_len)), id = be16(net->next_id++);
-
-	ip->version_ihl = VERSION_4_NO_OPTIONS;
-	ip->tos = 0;
-	ip->total_len = total_len;
-	ip->id = id;
-	ip->fragment = be16(WIRE_IPV4_DF);
-	ip->ttl = TTL;
-	ip->protocol = WIRE_PROTOCOL_UDP;
-	ip->checksum = 0;
-	if (!net->config.tx_checksum_offload)
-		ip->checksum = checksum_finish(addresses + be16(VERSION_4_NO_OPTIONS << 8) + total_len + id +
-		    be16(WIRE_IPV4_DF) + be16(TTL << 8 | WIRE_PROTOCOL_UDP));
-}
-
-static void
+static inline void
 write_udp(const struct net *net, struct wire_udp *udp, const struct endpoint *peer, uint64_t addresses,
     uint16_t udp_len)
 {
@@ -49,31 +24,72 @@ write_udp(const struct net *net, struct wire_udp *udp, const struct endpoint *pe
 		udp->checksum = 0xffff;
 }
 
-static void
-output(struct net *net, const struct reply *reply)
+/* Writes the IP header, and returns the sum of its addresses. */
+static inline uint64_t
+write_ip(struct net *net, uint8_t *at, const struct endpoint *peer, uint16_t udp_len, bool ipv6)
 {
+	uint64_t addresses;
+
+	if (ipv6) {
+		const uint8_t *own = net->config.ipv6[peer->local - 1];
+
+		addresses = checksum_add(checksum_add(0, own, 16), peer->ip, 16);
+		l3_write_ipv6(at, own, peer->ip, WIRE_PROTOCOL_UDP, udp_len);
+	} else {
+		addresses = l3_sum_ipv4(net->config.ipv4, peer->ip + 12);
+		l3_write_ipv4(at, net->config.ipv4, peer->ip + 12, addresses, WIRE_PROTOCOL_UDP, udp_len, net->next_id++,
+		    !net->config.tx_checksum_offload);
+	}
+	return addresses;
+}
+
+/* Headers grow towards the front from where the payload stands. */
+static inline __attribute__((always_inline)) void
+write_headers(struct net *net, const struct reply *reply, bool ipv6, uint16_t vlan)
+{
+	const uint16_t headers_len = l3_len(ipv6, vlan);
+	const int before = headers_len - L3_LEN_MIN;
 	struct pkt *pkt = reply->pkt;
-	struct wire_ethernet *ethernet = ethernet_of(pkt);
-	struct wire_ipv4 *ip = ipv4_of(pkt);
 	uint16_t udp_len = (uint16_t)(reply->payload_len + sizeof(struct wire_udp));
-	uint64_t addresses = checksum_add(checksum_add(0, net->config.ipv4, 4), reply->peer->ip + 12, 4);
+	uint8_t *frame = pkt->data - before, *ip;
+	uint64_t addresses;
 
 	CHECK(PKT_UDP_PAYLOAD_OFFSET + reply->payload_len <= pkt->room);
-	memcpy(ethernet->destination, reply->peer->mac, 6);
-	memcpy(ethernet->source, net->config.mac, 6);
-	ethernet->type = be16(WIRE_ETHERTYPE_IPV4);
-	memcpy(ip->source, net->config.ipv4, 4);
-	memcpy(ip->destination, reply->peer->ip + 12, 4);
-	write_ipv4(net, ip, addresses, udp_len);
-	write_udp(net, (struct wire_udp *)(ip + 1), reply->peer, addresses, udp_len);
-	pkt->len = (uint16_t)(PKT_UDP_PAYLOAD_OFFSET + reply->payload_len);
-	pkt->tx_checksum = net->config.tx_checksum_offload;
+	ip = l3_write_ethernet(frame, net->config.mac, reply->peer->mac, vlan, ipv6 ? WIRE_ETHERTYPE_IPV6 : WIRE_ETHERTYPE_IPV4);
+	addresses = write_ip(net, ip, reply->peer, udp_len, ipv6);
+	write_udp(net, (struct wire_udp *)(frame + headers_len), reply->peer, addresses, udp_len);
+	if (before != 0) {
+		pkt->data = frame;
+		pkt->room = (uint16_t)(pkt->room + before);
+	}
+	pkt->len = (uint16_t)(headers_len + udp_len);
+	if (net->config.tx_checksum_offload) {
+		pkt->tx_checksum = true;
+		pkt->l2_len = (uint8_t)(ip - frame);
+		pkt->l3_len = (uint8_t)(headers_len - (ip - frame));
+		pkt->ipv6 = ipv6;
+	}
 	pkt->disposition = PKT_SEND;
+}
+
+static __attribute__((noinline)) void
+output_other(struct net *net, const struct reply *reply)
+{
+	bool ipv6 = endpoint_is_ipv6(reply->peer);
+
+	if (reply->payload_len + sizeof(struct wire_udp) > l3_room(ipv6))
+		pkt_drop(reply->pkt, net->counters, DROP_TX_LARGE);
+	else
+		write_headers(net, reply, ipv6, net->config.vlan);
 }
 
 void
 net_output(struct net *net, const struct reply *replies, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++)
-		output(net, &replies[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		if (__builtin_expect(endpoint_is_ipv6(replies[i].peer) || net->config.vlan, 0))
+			output_other(net, &replies[i]);
+		else
+			write_headers(net, &replies[i], false, 0);
+	}
 }

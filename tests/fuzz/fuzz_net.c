@@ -30,7 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pkt.room = (uint16_t)(size - 1);
 	pkt.data = frame = malloc(size); /* exactly: the sanitizer sees any step outside */
 	memcpy(frame, data + 1, size - 1);
-	if (net_input(&net, &pkt, 1, &datagram)) {
+	if (net_input(&net, 0, &pkt, 1, &datagram)) {
 		CHECK(pkt.disposition == PKT_PENDING);
 		CHECK(datagram.payload >= frame && datagram.payload + datagram.payload_len <= frame + pkt.len);
 		CHECK(net_echo(&datagram, 1, &reply) == 1);

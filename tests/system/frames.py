@@ -20,10 +20,11 @@ def ethernet(payload, ethertype=0x0800, source=CLIENT_MAC, target=NODE_MAC):
     return target + source + struct.pack("!H", ethertype) + payload
 
 
-def ipv4(payload, source, target, protocol=17, version=4, words=5, total=None, flags=0, ttl=64, bad_sum=False):
-    total = 20 + len(payload) if total is None else total
-    head = struct.pack("!BBHHHBBH", version << 4 | words, 0, total, 7, flags, ttl, protocol, 0)
-    head += socket.inet_aton(source) + socket.inet_aton(target)
+def ipv4(payload, source, target, protocol=17, version=4, words=5, total=None, flags=0, ttl=64, bad_sum=False, options=b"",
+         ident=7):
+    total = 20 + len(options) + len(payload) if total is None else total
+    head = struct.pack("!BBHHHBBH", version << 4 | words + len(options) // 4, 0, total, ident, flags, ttl, protocol, 0)
+    head += socket.inet_aton(source) + socket.inet_aton(target) + options
     right = checksum(head) ^ (0x5555 if bad_sum else 0)
     return head[:10] + struct.pack("!H", right) + head[12:] + payload
 

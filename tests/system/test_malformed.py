@@ -48,13 +48,18 @@ BAD = {
         ip(b"x" * 20, total=1400),
         ip(b"x" * 20, total=19),
     ],
-    "ipv4_options": [ip(b"\1\1\1\0" + b"x" * 20, words=6)],
+    "ipv4_options": [
+        ip(b"x" * 20, options=b"\x83\7\4\x0a\x09\0\x09\0"),  # a source route
+        ip(b"x" * 20, options=b"\7\x09\4\0"),
+    ],
     "ipv4_checksum": [ip(b"x" * 20, bad_sum=True)],
-    "fragment": [ip(frames.udp(b"x" * 64, CLIENT, NODE, ECHO), flags=0x2000), ip(b"x" * 64, flags=0x0010)],
+    "fragment": [ip(b"x" * 64, flags=0x2000, protocol=6), ip(b"x" * 61, flags=0x2000), ip(b"", flags=0x0010)],
+    "fragment_limit": [ip(b"x" * 64, flags=0x1f00)],
     "ip_protocol": [ip(b"x" * 20, protocol=6), ip(b"x" * 20, protocol=132)],
     "source_address": [
-        ip(frames.udp(b"x", s, NODE, ECHO), source=s) for s in ("127.0.0.1", "224.0.0.1", "255.255.255.255", NODE)],
-    "icmp_type": [ip(frames.icmp_echo(kind=0), protocol=1), ip(frames.icmp_echo(kind=13), protocol=1)],
+        ip(frames.udp(b"x", s, NODE, ECHO), source=s) for s in ("127.0.0.1", "224.0.0.1", "255.255.255.255", "10.9.0.255", NODE)],
+    "icmp_type": [ip(frames.icmp_echo(kind=0), protocol=1), ip(frames.icmp_echo(kind=13), protocol=1),
+                  ip(frames.icmp_echo(b"\x45" + bytes(60), kind=3), protocol=1)],  # about a packet that was not ours
     "icmp_checksum": [ip(frames.icmp_echo(bad_sum=True), protocol=1)],
     "udp_length": [
         datagram(b"x" * 20, ECHO, length=4),

@@ -287,14 +287,17 @@ a_full_table_makes_room_by_what_was_unused_for_longest(void **state)
 }
 
 static void
-an_announcement_asks_for_our_own_address(void **state)
+ieee_802_1q_a_question_carries_the_tag_of_its_network(void **state)
 {
-	uint8_t frame[NEIGHBOUR_FRAME_LEN];
+	uint8_t frame[NEIGHBOUR_FRAME_LEN], mac[6];
+	void *lost;
 
 	(void)state;
-	neighbour_announce(&n, frame);
-	assert_memory_equal(frame, "\xff\xff\xff\xff\xff\xff\2\0\0\0\11\1\10\6\0\1\10\0\6\4\0\1\2\0\0\0\11\1\12\11\0\1"
-	    "\0\0\0\0\0\0\12\11\0\1", 42);
+	n.config.vlan = 100;
+	neighbour_find(&n, 1, (const uint8_t[4]){ 10, 9, 0, 2 }, mac, &lost);
+	assert_true(neighbour_ask(&n, 1, frame, &lost));
+	assert_memory_equal(frame, "\xff\xff\xff\xff\xff\xff\2\0\0\0\11\1\x81\0\0\x64\10\6\0\1\10\0\6\4\0\1\2\0\0\0\11\1"
+	    "\12\11\0\1\0\0\0\0\0\0\12\11\0\2", 46);
 }
 
 /* net hands on what concerns the table, and only when it is told to. */
@@ -323,7 +326,7 @@ arp_replies_and_announcements_become_datagrams_when_somebody_wants_them(void **s
 		f.bytes[31] = table[i / 2].sender;
 		f.bytes[41] = table[i / 2].target;
 		f.pkt.len = 60;
-		assert_int_equal(net_input(&net, &f.pkt, 1, &datagram), told);
+		assert_int_equal(net_input(&net, 0, &f.pkt, 1, &datagram), told);
 		assert_int_equal(f.pkt.disposition, !tell && table[i / 2].told ? PKT_DROP : table[i / 2].then);
 		if (told) {
 			assert_int_equal(datagram.service, SERVICE_ARP);
@@ -347,7 +350,7 @@ main(void)
 		cmocka_unit_test_setup(what_is_far_away_goes_by_the_gateway_or_not_at_all, reset),
 		cmocka_unit_test_setup(what_is_no_host_has_no_way, reset),
 		cmocka_unit_test_setup(a_full_table_makes_room_by_what_was_unused_for_longest, reset),
-		cmocka_unit_test_setup(an_announcement_asks_for_our_own_address, reset),
+		cmocka_unit_test_setup(ieee_802_1q_a_question_carries_the_tag_of_its_network, reset),
 		cmocka_unit_test(arp_replies_and_announcements_become_datagrams_when_somebody_wants_them),
 	};
 
