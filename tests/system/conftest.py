@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+import clients
 import rack
 
 ECHO = 7
@@ -64,3 +65,21 @@ def fresh():
     yield make
     for context in reversed(stack):
         context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def ends_session():
+    """The servers that real clients meet, in one lab: {"oracle": Redis and memcached, "node": ours with two workers}."""
+    with clients.both(workers=2) as ends:
+        yield ends
+
+
+@pytest.fixture(params=("oracle", "node"))
+def end(ends_session, request):
+    """One of them; the node must outlive each test."""
+    if request.param == "node" and not clients.speaks_tcp():
+        pytest.skip("this slipringd does not speak TCP")
+    it = ends_session[request.param]
+    pid = it.lab.pid()
+    yield it
+    assert it.lab.pid() == pid, "the node did not survive:\n" + it.lab.log()[-3000:]

@@ -1,0 +1,118 @@
+"""Clients that others wrote, run in the lab's client namespace: against the server they know, and against a node."""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+import rack
+
+PROGRAMS = os.path.join(rack.ROOT, "tests/clients")
+MODULES = os.path.join(rack.ROOT, "build/clients/node_modules")
+PATH = os.environ["PATH"] + ":/usr/sbin:/usr/bin:/usr/local/bin"
+RUNNERS = {".py": ["/usr/bin/python3", "-B"], ".js": ["node"], ".rb": ["ruby"], ".php": ["php"], ".pl": ["perl"]}
+SETTINGS = {"resp.enabled": "true", "memcached.tcp": "true", "memory": "128M"}
+DAEMON = os.path.join(rack.ROOT, os.environ.get("SLIPRING_BUILD", "build/release"), "slipringd")
+
+
+def have(*wanted):
+    """Skips the test, naming what is not here: programs, Python modules (py:), node's (npm:) or files."""
+    for what in wanted:
+        kind, _, name = what.rpartition(":")
+        there = {"": lambda: os.path.exists(name) if name.startswith("/") else shutil.which(name, path=PATH),
+                 "py": lambda: os.path.isdir(f"/usr/lib/python3/dist-packages/{name}")
+                 or os.path.exists(f"/usr/lib/python3/dist-packages/{name}.py"),
+                 "npm": lambda: shutil.which("node") and os.path.isdir(os.path.join(MODULES, name))}[kind]()
+        if not there:
+            pytest.skip(f"{what} is not installed: scripts/deps test")
+
+
+def speaks_tcp():
+    """Whether the daemon knows what SETTINGS say; without, only the known servers are asked."""
+    return "resp.enabled" in subprocess.run([DAEMON, "--help"], text=True, capture_output=True).stdout
+
+
+def settings(**more):
+    return {**(SETTINGS if speaks_tcp() else {}), **more}
+
+
+class End:
+    """A server under test: `host` as seen from the client's namespace of a lab, and two ports."""
+
+    def __init__(self, lab, kind, host, resp=6379, memcached=11211):
+        self.lab, self.kind, self.host, self.port = lab, kind, host, {"resp": resp, "memcached": memcached}
+
+    def __repr__(self):
+        return self.kind
+
+    def run(self, *command, timeout=60, check=True, **how):
+        """A command in the client's namespace; H, R and M in it stand for host and the two ports."""
+        names = {"H": self.host, "R": str(self.port["resp"]), "M": str(self.port["memcached"])}
+        words = [names.get(w, re.sub(r"\b[HRM]\b(?=:)|(?<=:)[RM]\b", lambda m: names[m.group()], w)) for w in map(str, command)]
+        return self.lab.exec(*words, timeout=timeout, check=check, **how)
+
+    def program(self, name, protocol, *arguments, timeout=60):
+        """A program of tests/clients; what it found wrong is the failure."""
+        runner = RUNNERS.get(os.path.splitext(name)[1], [])
+        path = name if name.startswith("/") else os.path.join(PROGRAMS, name)
+        done = self.run(*runner, path, self.host, self.port[protocol], *arguments, timeout=timeout, check=False)
+        lines = done.stdout.splitlines()
+        bad = [line for line in lines if line.startswith("not ok")]
+        assert not bad and done.returncode == 0, "\n".join(bad) or f"status {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+        assert any(line.startswith("ok ") for line in lines), done.stdout + done.stderr
+        return lines
+
+    @contextlib.contextmanager
+    def background(self, *command, ready=None, seconds=10):
+        """A server beside the test, in the client's namespace, until `ready()` holds; ended with the block."""
+        with tempfile.TemporaryFile("w+") as log:
+            process = subprocess.Popen(["ip", "netns", "exec", f"{self.lab.name}-client", *map(str, command)],
+                                       stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            try:
+                def up():
+                    log.seek(0)
+                    assert process.poll() is None, f"{command[0]} ended at once: {log.read()[-1000:]}"
+                    return ready is None or ready()
+                rack.wait_for(up, seconds, f"{command[0]} is ready")
+                yield process
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(5)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def listens(self, port):
+        """True when someone on loopback of the client's namespace accepts."""
+        sock = self.lab.socket(kind=1)
+        try:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+        finally:
+            sock.close()
+
+
+@contextlib.contextmanager
+def oracle(lab, resp=6379, memcached=11211):
+    """Redis and memcached on loopback of the client's namespace; None for one that is not installed."""
+    end = End(lab, "oracle", "127.0.0.1", resp, memcached)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if shutil.which("redis-server", path=PATH):
+            stack.enter_context(end.background("redis-server", "--port", resp, "--bind", "127.0.0.1", "--save", "", "--dir", folder,
+                                               "--maxmemory-policy", "allkeys-lfu", ready=lambda: end.listens(resp)))
+        if shutil.which("memcached", path=PATH):
+            stack.enter_context(end.background("memcached", "-l", "127.0.0.1", "-p", memcached, "-u", "nobody", "-I", "2m",
+                                               ready=lambda: end.listens(memcached)))
+        yield end
+
+
+@contextlib.contextmanager
+def both(suffix="c", **up):
+    """{"oracle": End, "node": End} in one lab of its own; the node is the lab's n1."""
+    with rack.lab(suffix, settings=settings(**up.pop("settings", {})), no_huge=True, **up) as lab, oracle(lab) as known:
+        yield {"oracle": known, "node": End(lab, "node", lab.address())}
