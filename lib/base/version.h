@@ -33,4 +33,11 @@ version_next(struct version_clock *clock, uint64_t wall_ms)
 	return clock->last << VERSION_NODE_BITS | clock->node;
 }
 
+/* When it was given. */
+static inline uint64_t
+version_wall_ms(uint64_t version)
+{
+	return (version >> (VERSION_NODE_BITS + VERSION_LOGICAL_BITS)) / 1000 + VERSION_EPOCH_MS;
+}
+
 #endif

@@ -136,6 +136,10 @@ put_response(struct memcached_composer *c, const struct request *request, const 
 		memcached_composer_meta_get(c, request, response);
 	else if (verb == VERB_META_SET || verb == VERB_META_DELETE)
 		memcached_composer_meta_status(c, request, response);
+	else if (verb == VERB_META_COUNT)
+		memcached_composer_meta_count(c, request, response);
+	else if (verb == VERB_META_DEBUG)
+		memcached_composer_meta_debug(c, request, response);
 	else if (request->verb & VERB_QUIET)
 		return true;
 	else if (verb == VERB_GET || verb == VERB_GETS)

@@ -37,10 +37,14 @@ memcached_composer_crlf(struct memcached_composer *c)
 	memcached_stream_put(&c->stream, view_of("\r\n", 2));
 }
 
-/* mg; ms and md. */
+/* mg; ms and md; ma; me. */
 void memcached_composer_meta_get(struct memcached_composer *c, const struct request *request,
     const struct response *response);
 void memcached_composer_meta_status(struct memcached_composer *c, const struct request *request,
+    const struct response *response);
+void memcached_composer_meta_count(struct memcached_composer *c, const struct request *request,
+    const struct response *response);
+void memcached_composer_meta_debug(struct memcached_composer *c, const struct request *request,
     const struct response *response);
 
 #endif

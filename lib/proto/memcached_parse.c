@@ -384,7 +384,7 @@ enum kind {
 	KIND_UNKNOWN = 0,
 	KIND_GET, KIND_STORE, KIND_DELETE, KIND_ARITHMETIC, KIND_TOUCH,
 	KIND_STATS, KIND_VERSION, KIND_VERBOSITY, KIND_FLUSH, KIND_QUIT, KIND_SHUTDOWN,
-	KIND_META_GET, KIND_META_SET, KIND_META_DELETE, KIND_META_NOOP,
+	KIND_META_GET, KIND_META_SET, KIND_META_DELETE, KIND_META_COUNT, KIND_META_DEBUG, KIND_META_NOOP,
 };
 
 enum { ANY = UINT8_MAX };
@@ -404,6 +404,8 @@ static const struct command {
 	{ "mg", 2, ANY, KIND_META_GET, 0, 0, 0 },
 	{ "ms", 2, ANY, KIND_META_SET, 0, 0, 0 },
 	{ "md", 2, ANY, KIND_META_DELETE, 0, 0, 0 },
+	{ "ma", 2, ANY, KIND_META_COUNT, 0, 0, 0 },
+	{ "me", 1, ANY, KIND_META_DEBUG, 0, 0, 0 },
 	{ "mn", 1, ANY, KIND_META_NOOP, 0, 0, 0 },
 	{ "set", 5, 6, KIND_STORE, OP_SET, 0, 0 },
 	{ "add", 5, 6, KIND_STORE, OP_SET, 0, REQUEST_ADD },
@@ -469,6 +471,8 @@ parse_command(struct memcached_parser *p, const struct command *command,
 	case KIND_META_GET: memcached_meta_get(p, tokens); break;
 	case KIND_META_SET: memcached_meta_set(p, tokens); break;
 	case KIND_META_DELETE: memcached_meta_delete(p, tokens); break;
+	case KIND_META_COUNT: memcached_meta_count(p, tokens); break;
+	case KIND_META_DEBUG: memcached_meta_debug(p, tokens); break;
 	case KIND_META_NOOP: memcached_parser_line(p, LINE_MN, false); break;
 	case KIND_UNKNOWN: break;
 	}

@@ -28,6 +28,8 @@ enum memcached_verb {
 	VERB_META_GET,
 	VERB_META_SET,
 	VERB_META_DELETE,
+	VERB_META_COUNT,
+	VERB_META_DEBUG,
 
 	VERB_MASK = 31,
 	VERB_END = 64,    /* last key of a get command */
@@ -49,6 +51,7 @@ struct memcached_parser {
 	bool stop;             /* nothing behind this command is to be parsed */
 	/* a connection; session is NULL for a datagram */
 	struct memcached_session *session;
+	struct blocks *blocks;
 	uint32_t line_end;     /* of the command line being parsed, LF included */
 	uint32_t wanted;       /* the command needs its value, which ends there: it is given back until then */
 	bool first;            /* ... or until it is the first of its pass */
@@ -78,9 +81,17 @@ void memcached_parser_command(struct memcached_parser *p, struct view line);
 /* A connection: the keys of p->session's get that goes on, as many as there is room for. */
 void memcached_parser_go_on(struct memcached_parser *p);
 
-/* mg, ms, md: tokens->count >= 2. */
-void memcached_meta_get(struct memcached_parser *p, const struct memcached_tokens *tokens);
-void memcached_meta_set(struct memcached_parser *p, const struct memcached_tokens *tokens);
-void memcached_meta_delete(struct memcached_parser *p, const struct memcached_tokens *tokens);
+/*
+ * A connection: room for a decoded key, which stays until the pass is answered. NULL: there is none; p->full
+ * when there is in the next pass.
+ */
+uint8_t *memcached_parser_room(struct memcached_parser *p, uint32_t len);
+
+/* mg, ms, md, ma: tokens->count >= 2; me: any. */
+void memcached_meta_get(struct memcached_parser *p, struct memcached_tokens *tokens);
+void memcached_meta_set(struct memcached_parser *p, struct memcached_tokens *tokens);
+void memcached_meta_delete(struct memcached_parser *p, struct memcached_tokens *tokens);
+void memcached_meta_count(struct memcached_parser *p, struct memcached_tokens *tokens);
+void memcached_meta_debug(struct memcached_parser *p, struct memcached_tokens *tokens);
 
 #endif

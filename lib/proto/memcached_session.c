@@ -11,17 +11,38 @@
 #include "base/check.h"
 #include "proto/memcached_parser.h"
 
-static bool
-hold(struct memcached_session *session, struct blocks *blocks, struct view line)
-{
-	uint32_t size = (uint32_t)sizeof *session->held + line.len;
+_Static_assert(MEMCACHED_LINE_MAX + 2 * KEY_LEN_MAX < MEMCACHED_HELD_SIZE, "a line and its key");
 
-	session->held = blocks_take(blocks, size);
-	if (!session->held)
+uint8_t *
+memcached_parser_room(struct memcached_parser *p, uint32_t len)
+{
+	struct memcached_held *held = p->session->held;
+
+	if (!held) {
+		held = p->session->held = blocks_take(p->blocks, sizeof *held);
+		if (!held)
+			return NULL;
+		held->used = held->line_at = held->line_len = 0;
+	}
+	if (len > MEMCACHED_HELD_SIZE - held->used) {
+		p->full = true;
+		return NULL;
+	}
+	held->used += len;
+	return held->bytes + held->used - len;
+}
+
+/* Keeps the line of an ms. */
+static bool
+hold(struct memcached_parser *p, struct view line)
+{
+	uint8_t *room = memcached_parser_room(p, line.len);
+
+	if (!room)
 		return false;
-	session->held->size = size;
-	session->held->len = line.len;
-	memcpy(session->held->line, line.data, line.len);
+	memcpy(room, line.data, line.len);
+	p->session->held->line_at = (uint32_t)(room - p->session->held->bytes);
+	p->session->held->line_len = line.len;
 	return true;
 }
 
@@ -29,7 +50,7 @@ static void
 let_go(struct memcached_session *session, struct blocks *blocks)
 {
 	if (session->held)
-		blocks_give(blocks, session->held, session->held->size);
+		blocks_give(blocks, session->held, sizeof *session->held);
 	session->held = NULL;
 }
 
@@ -76,7 +97,7 @@ ask_for_value(struct memcached_parser *p, struct stream_pass *pass, struct view 
 
 	request->value = view_of(NULL, 0);
 	if ((request->verb & VERB_MASK) == VERB_META_SET) {
-		if (!hold(p->session, pass->blocks, line)) {
+		if (!hold(p, line)) {
 			memcached_parser_skip(p, len);
 			request->op = OP_NONE;
 			request->verb = VERB_LINE;
@@ -111,7 +132,6 @@ take_value(struct memcached_parser *p, struct stream_pass *pass)
 	*request = pass->body_request;
 	request->value = pass->body_value;
 	meta = (request->verb & VERB_MASK) == VERB_META_SET;
-	pass->settle = meta; /* its line is held until its reply is made */
 	if (p->payload.data[0] != '\r' || p->payload.data[1] != '\n') {
 		request->op = OP_NONE;
 		request->local = LINE_BAD_CHUNK;
@@ -164,6 +184,7 @@ parse_text(struct stream_pass *pass)
 	struct memcached_session *session = memcached_session_of(pass->state);
 	struct memcached_parser p = {
 		.payload = pass->input, .now = pass->now, .requests = pass->requests, .session = session,
+		.blocks = pass->blocks,
 	};
 	bool on = true;
 
@@ -176,8 +197,8 @@ parse_text(struct stream_pass *pass)
 		on = take_command(&p, pass);
 	pass->count = p.count;
 	pass->consumed = p.at;
-	if (session->get_op != 0)
-		pass->settle = true; /* an error would make the rest of it silent */
+	if (session->get_op != 0 || (session->held && session->step == STEP_COMMAND))
+		pass->settle = true; /* an error would make the rest of a get silent; what is held is let go then */
 	if (session->get_op != 0 || (p.count == FRAME_OPS_MAX && p.at < p.payload.len))
 		pass->more = true;
 	else if (p.stop)

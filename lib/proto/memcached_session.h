@@ -4,7 +4,7 @@
  * Purpose: what lies in a stream_state (proto/stream.h) between two passes: which protocol is
  *   spoken, the command whose value is on its way, the get that goes on, data that is to be skipped.
  * Threads: the owner lcore's. Memory: `held` is a block of the connection's.
- * Invariants: 1. held is there from the command to the pass behind its reply.
+ * Invariants: 1. held is there from the command to the pass behind its reply, which it waits for (settle).
  *   2. at most one of skip, get_op and STEP_VALUE is set.
  */
 #ifndef PROTO_MEMCACHED_SESSION_H
@@ -22,16 +22,20 @@ enum {
 	MEMCACHED_BINARY_MAGIC = 0x80, /* protocol_binary.h: the first byte of a request */
 	/* request->text_at: the command's line is in session->held. */
 	MEMCACHED_HELD = INT32_MAX,
+	MEMCACHED_HELD_SIZE = 8192 - 12,
 };
 
 enum memcached_language { LANGUAGE_UNKNOWN = 0, LANGUAGE_TEXT, LANGUAGE_BINARY };
 enum memcached_step { STEP_COMMAND = 0, STEP_VALUE };
 
-/* The line of an ms whose value goes straight to its item: its reply is made of the flags there. */
+/*
+ * What a pass needs until its reply is made and has no place in its input: keys that were base64, and the line of
+ * an ms whose value goes straight to its item, as its reply is made of the flags there.
+ */
 struct memcached_held {
-	uint32_t size; /* of the block */
-	uint32_t len;
-	uint8_t line[];
+	uint32_t used;
+	uint32_t line_at, line_len;
+	uint8_t bytes[MEMCACHED_HELD_SIZE];
 };
 
 struct memcached_session {

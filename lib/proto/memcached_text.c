@@ -132,3 +132,60 @@ memcached_text_expiry(int32_t exptime, const struct now *now)
 		return (uint64_t)exptime * MS_PER_SEC;
 	return now->wall_ms + (uint64_t)exptime * MS_PER_SEC;
 }
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* The value of a digit, 0 for padding; -1: no digit. */
+static int
+base64_digit(uint8_t c)
+{
+	const char *at = c != 0 ? strchr(base64_digits, c) : NULL;
+
+	return at ? (int)(at - base64_digits) : c == '=' ? 0 : -1;
+}
+
+uint32_t
+memcached_text_unbase64(struct view text, uint8_t *out)
+{
+	uint32_t count = 0, len = 0, pad = 0, group = 0;
+
+	for (uint32_t i = 0; i < text.len; i++)
+		count += base64_digit(text.data[i]) >= 0;
+	if (count % 4 != 0)
+		return 0;
+	count = 0;
+	for (uint32_t i = 0; i < text.len && pad == 0; i++) {
+		int digit = base64_digit(text.data[i]);
+
+		if (digit < 0)
+			continue;
+		group = group << 6 | (uint32_t)digit;
+		count += 1 + (text.data[i] == '=' ? 0x100 : 0);
+		if ((count & 0xff) < 4)
+			continue;
+		pad = count >> 8;
+		out[len++] = (uint8_t)(group >> 16);
+		out[len++] = (uint8_t)(group >> 8);
+		out[len++] = (uint8_t)group;
+		group = count = 0;
+	}
+	return pad > 2 ? 0 : len - pad;
+}
+
+uint32_t
+memcached_text_base64(struct view bytes, char *out)
+{
+	uint32_t len = 0;
+
+	for (uint32_t i = 0; i < bytes.len; i += 3) {
+		uint32_t left = bytes.len - i, group = (uint32_t)bytes.data[i] << 16;
+
+		group |= left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
+		group |= left > 2 ? bytes.data[i + 2] : 0;
+		out[len++] = base64_digits[group >> 18];
+		out[len++] = base64_digits[group >> 12 & 63];
+		out[len++] = left > 1 ? base64_digits[group >> 6 & 63] : '=';
+		out[len++] = left > 2 ? base64_digits[group & 63] : '=';
+	}
+	return len;
+}

@@ -59,6 +59,14 @@ bool memcached_text_i32(struct view token, int32_t *number);
  */
 uint64_t memcached_text_expiry(int32_t exptime, const struct now *now);
 
+/*
+ * Base64 as memcached reads it (RFC 4648, but for these: bytes of no meaning are skipped, the end is where
+ * padding is). `out` has room for 3 bytes out of 4. Returns how many; 0: not base64.
+ */
+uint32_t memcached_text_unbase64(struct view text, uint8_t *out);
+/* `out` has room for 4 bytes out of 3, rounded up. Returns how many. */
+uint32_t memcached_text_base64(struct view bytes, char *out);
+
 static inline bool
 memcached_text_is(struct view token, const char *word)
 {

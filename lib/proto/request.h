@@ -82,12 +82,13 @@ enum request_flag {
 	/* a cluster */
 	REQUEST_WITH_TTL = 2048, /* GET, GAT of another node: the answer tells the time left */
 	REQUEST_SLOT_KNOWN = 4096, /* serve has computed the slot */
+	REQUEST_STATE = 8192, /* GET, GAT: `options` are read, and the response tells the item's state (memcached meta) */
 };
 
 /* What protocols over streams ask beyond request_flag; `options` is only read of operations other than a plain GET. */
 enum request_option {
 	REQUEST_OLD = 1,          /* SET, DELETE: answer with the value that was there (RESP: SET GET, GETDEL) */
-	REQUEST_KEEP_TTL = 2,     /* SET: the present expiry stays */
+	REQUEST_KEEP_TTL = 2,     /* SET, GAT; DELETE with STALE: the present expiry stays */
 	REQUEST_COMPARE = 4,      /* DELETE, TOUCH, SET: only when the present value is `value`; SET: or when there is none, without REPLACE */
 	REQUEST_TTL_NONE = 8,     /* TOUCH: only without expiry */
 	REQUEST_TTL_SOME = 16,    /* TOUCH: only with one */
@@ -99,9 +100,9 @@ enum request_option {
 	REQUEST_ITEM = 1024,      /* SET and the like: the value stands in `item` already, which is published */
 	/* memcached meta */
 	REQUEST_STALE = 2048,     /* DELETE: mark as stale instead; SET: with CAS that is too old, store marked as stale */
-	REQUEST_VIVIFY = 4096,    /* GET: make an empty item with `expiry_ms` when missing; it has the win token */
-	REQUEST_RECACHE = 8192,   /* GET: when less than `length` seconds are left, one reader is told to refill */
-	REQUEST_HISTORY = 16384,  /* GET: the response tells whether and when the item was read before */
+	REQUEST_VIVIFY = 4096,    /* GAT: make an empty item with expiry `initial` when missing; it has the token to refill */
+	REQUEST_RECACHE = 8192,   /* GET, GAT: of what ends a second before `handle` (wall ms), one reader gets the token */
+	REQUEST_RENEW = 16384,    /* INCR, DECR: a number that is there has expiry `handle` from now on */
 	/* RESP */
 	REQUEST_TTL_ADD = 1 << 20, /* TOUCH: `expiry_ms` milliseconds are added to the present expiry (with TTL_SOME) */
 	REQUEST_WIDE = 1 << 21,    /* KEYS: lengths of keys have two bytes, little-endian, and pages KEYS_WIDE_MAX */
@@ -127,8 +128,8 @@ struct request {
 	uint64_t version;     /* CAS, RANGE */
 	uint64_t expiry_ms;   /* absolute wall ms; 0 never; SET, TOUCH, GAT, CREATE, FLUSH, UPLOAD_BEGIN */
 	uint64_t delta;       /* INCR, DECR */
-	uint64_t initial;     /* CREATE */
-	uint64_t handle;      /* UPLOAD_*; KEYS, EXPIRE: cursor */
+	uint64_t initial;     /* CREATE; VIVIFY: expiry */
+	uint64_t handle;      /* UPLOAD_*; KEYS, EXPIRE: cursor; RECACHE, RENEW: wall ms */
 	uint64_t client;      /* ONCE */
 	uint64_t sequence;    /* ONCE */
 	uint64_t floor;       /* ONCE: sequences below it are settled and will not come again */
@@ -138,6 +139,15 @@ struct request {
 	uint32_t text_at;     /* memcached, RESP: where in the datagram or pass the command starts */
 	uint32_t options;     /* enum request_option */
 	struct item *item;    /* REQUEST_ITEM: unpublished, of the shard's own arena */
+};
+
+/* Of an item before the request: memcached's meta commands. */
+enum response_state {
+	RESPONSE_FETCHED = 1,    /* it was read since it was stored */
+	RESPONSE_STALE = 2,
+	RESPONSE_TOKEN_SENT = 4, /* another reader was told to refill it */
+	RESPONSE_WON = 8,        /* this one is */
+	RESPONSE_MADE = 16,      /* INCR, DECR: it was not there */
 };
 
 struct response {
@@ -151,6 +161,7 @@ struct response {
 	uint32_t client_flags; /* KEYS, EVICT, EXPIRE: shards of the node */
 	uint8_t status;       /* enum op_status */
 	bool has_item;        /* version, expiry, flags, total_len and key are set */
+	uint8_t state;        /* enum response_state, of what asked for it */
 	uint16_t *pins;       /* of the item that value stands in; NULL: it stands elsewhere, until the burst ends */
 };
 

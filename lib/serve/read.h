@@ -15,7 +15,7 @@ struct read_tally {
 	uint64_t gets, hits, expired;
 };
 
-/* GET without RANGE or NO_VALUE: the path that must stay short. */
+/* GET without RANGE, NO_VALUE or STATE: the path that must stay short. */
 static inline ON_WORKER void
 read_get(struct read_tally *tally, const struct item *item, struct response *response)
 {
@@ -34,7 +34,13 @@ read_get(struct read_tally *tally, const struct item *item, struct response *res
 }
 
 /*
- * GET with RANGE or NO_VALUE, and META. Only a read from offset 0 counts as a get. A range
+ * Tells the item's state as it was before this request, and gives the token to refill it away
+ * when it is stale, or ends too soon (RECACHE), and nobody has it yet.
+ */
+void read_state(const struct request *request, const struct item *item, struct response *response) ON_WORKER;
+
+/*
+ * GET with RANGE, NO_VALUE or STATE, and META. Only a read from offset 0 counts as a get. A range
  * that names version 0 takes any version: the first read of a value of unknown length.
  */
 void read_other(struct read_tally *tally, const struct request *request, const struct item *item,

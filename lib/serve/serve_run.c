@@ -239,7 +239,7 @@ run_read(struct run *run, struct request *request, const struct item *item, stru
 	if (__builtin_expect(!item || (run->written | run->mailed) != 0, 0) &&
 	    !read_again(run, request, &item, response))
 		return;
-	if (request->op == OP_GET && !(request->flags & (REQUEST_RANGE | REQUEST_NO_VALUE)))
+	if (request->op == OP_GET && !(request->flags & (REQUEST_RANGE | REQUEST_NO_VALUE | REQUEST_STATE)))
 		read_get(&run->tally, item, response);
 	else
 		read_other(&run->tally, request, item, response);

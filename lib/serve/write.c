@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "serve/decimal.h"
+#include "serve/write_meta.h"
 
 enum op_status
 write_allowed(struct serve *serve, const struct request *request, const struct item *present)
@@ -75,6 +76,8 @@ set(struct serve *serve, const struct now *now, const struct request *request, s
 {
 	struct item *item;
 
+	if ((request->options & REQUEST_STALE) && write_meta_set_stale(serve, now, request, response))
+		return;
 	serve_count(serve, COUNTER_CMD_SET);
 	if (request->flags & (REQUEST_ADD | REQUEST_REPLACE | REQUEST_CAS)) {
 		enum op_status status = write_allowed(serve, request, find(serve, now, request));
@@ -105,6 +108,8 @@ delete(struct serve *serve, const struct now *now, const struct request *request
 		respond(response, OP_STATUS_NOT_FOUND);
 	} else if ((request->flags & REQUEST_CAS) && request->version != item->version) {
 		respond(response, OP_STATUS_EXISTS);
+	} else if (request->options & REQUEST_STALE) {
+		write_meta_mark_stale(serve, now, request, item, response);
 	} else {
 		serve_count(serve, COUNTER_DELETE_HITS);
 		shard_remove(serve->shard, item, request->digest);
@@ -112,9 +117,8 @@ delete(struct serve *serve, const struct now *now, const struct request *request
 	}
 }
 
-/* A new item like `old` but with room for value_len bytes, which the caller fills. */
-static ON_WORKER struct item *
-take_like(struct serve *serve, const struct now *now, const struct item *old, uint32_t value_len,
+struct item *
+write_take_like(struct serve *serve, const struct now *now, const struct item *old, uint32_t value_len,
     struct response *response)
 {
 	struct item *item = write_take(serve, now, item_key(old), value_len, response);
@@ -138,14 +142,16 @@ touch(struct serve *serve, const struct now *now, const struct request *request,
 		return;
 	}
 	if (item_expiry_ms(old) == request->expiry_ms) {
+		item_read(old);
 		respond_item(response, old);
 		response->number = 0;
 		item = old;
 	} else {
-		item = take_like(serve, now, old, old->value_len, response);
+		item = write_take_like(serve, now, old, old->value_len, response);
 		if (!item)
 			return;
 		item_set_expiry_ms(item, request->expiry_ms);
+		item_set_state(item, item_state(old) | ITEM_FETCHED); /* a touch is a read, says memcached */
 		memcpy(value_room(item), item_value(old).data, old->value_len);
 		write_publish(serve, now, item, request->digest, response);
 	}
@@ -174,6 +180,7 @@ create_number(struct serve *serve, const struct now *now, const struct request *
 	memcpy(value_room(item), text, len);
 	write_publish(serve, now, item, request->digest, response);
 	response->number = request->initial;
+	response->state = RESPONSE_MADE;
 }
 
 /* memcached's arithmetic: INCR wraps at 2^64, DECR stops at 0. */
@@ -195,13 +202,18 @@ put_number(struct serve *serve, const struct now *now, const struct request *req
 
 	if ((request->flags & REQUEST_KEEP_WIDTH) && room < old->value_len)
 		room = old->value_len;
-	item = take_like(serve, now, old, room, response);
+	item = write_take_like(serve, now, old, room, response);
 	if (!item)
 		return;
+	if (room == old->value_len) /* memcached writes over the old number then */
+		item_set_state(item, item_state(old));
+	if (request->options & REQUEST_RENEW)
+		item_set_expiry_ms(item, request->handle);
 	memcpy(value_room(item), text, len);
 	memset(value_room(item) + len, ' ', room - len);
 	write_publish(serve, now, item, request->digest, response);
 	response->number = number;
+	response->state = 0;
 }
 
 static ON_WORKER void
@@ -243,7 +255,7 @@ join(struct serve *serve, const struct now *now, const struct request *request, 
 		respond(response, OP_STATUS_EXISTS);
 		return;
 	}
-	item = take_like(serve, now, old, old->value_len + added.len, response);
+	item = write_take_like(serve, now, old, old->value_len + added.len, response);
 	if (!item)
 		return;
 	memcpy(value_room(item) + (append ? 0 : added.len), item_value(old).data, old->value_len);
@@ -265,6 +277,10 @@ write_execute(struct serve *serve, const struct now *now, const struct request *
 		break;
 	case OP_TOUCH:
 	case OP_GAT:
+		if (request->flags & REQUEST_STATE) {
+			write_meta_get(serve, now, request, response);
+			break;
+		}
 		touch(serve, now, request, response);
 		break;
 	case OP_INCR:

@@ -24,6 +24,10 @@ enum op_status write_allowed(struct serve *serve, const struct request *request,
 struct item *write_take(struct serve *serve, const struct now *now, struct view key, uint32_t value_len,
     struct response *response) ON_WORKER;
 
+/* Takes a new item like `old`, with room for value_len bytes, which the caller fills. */
+struct item *write_take_like(struct serve *serve, const struct now *now, const struct item *old, uint32_t value_len,
+    struct response *response) ON_WORKER;
+
 /* Publishes an item whose value and fields are set; answers with it. */
 void write_publish(struct serve *serve, const struct now *now, struct item *item, uint64_t digest,
     struct response *response) ON_WORKER;

@@ -47,17 +47,19 @@ resolve(const struct shard *shard, const struct s3fifo_entry *entry, uint64_t *d
 {
 	struct item *item = keymap_at(shard->map, entry->position, digest);
 
-	return item && item->mark == entry->mark ? item : NULL;
+	return item && item_queue(item) == entry->mark ? item : NULL;
 }
 
 static bool
 spared(struct shard *shard, const struct s3fifo_entry *entry, struct item *item, uint64_t digest)
 {
-	uint8_t freq = __atomic_load_n(&item->freq, __ATOMIC_RELAXED);
+	uint8_t freq = __atomic_load_n(&item->freq, __ATOMIC_RELAXED), count = freq & ITEM_FREQ_MASK;
+	uint8_t queue = item_queue(item);
 
-	if (s3fifo_judge(&shard->queue, entry, digest, item_bytes(item), &item->mark, &freq))
+	if (s3fifo_judge(&shard->queue, entry, digest, item_bytes(item), &queue, &count))
 		return false;
-	__atomic_store_n(&item->freq, freq, __ATOMIC_RELAXED);
+	item_set_queue(item, queue);
+	__atomic_store_n(&item->freq, (uint8_t)((freq & ~ITEM_FREQ_MASK) | count), __ATOMIC_RELAXED);
 	return true;
 }
 

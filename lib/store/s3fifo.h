@@ -29,7 +29,7 @@
 enum {
 	S3FIFO_FREQ_MAX = 3,
 	S3FIFO_POSITION_BITS = 28,
-	S3FIFO_MARK_MAIN = 0x80, /* in item.mark: in the main queue; low bits: generation */
+	S3FIFO_MARK_MAIN = 0x80, /* in item.mark: in the main queue; low 4 bits: generation */
 };
 
 struct s3fifo {

@@ -225,13 +225,13 @@ count_items(struct shard *shard, int64_t items, int64_t bytes)
 static void
 replace(struct shard *shard, struct item *old, struct item *item, uint64_t digest)
 {
-	uint8_t freq = __atomic_load_n(&old->freq, __ATOMIC_RELAXED);
+	uint8_t freq = __atomic_load_n(&old->freq, __ATOMIC_RELAXED) & ITEM_FREQ_MASK;
 
 	/* A write is a use of the key like a read. */
-	item->freq = freq < S3FIFO_FREQ_MAX ? freq + 1 : S3FIFO_FREQ_MAX;
-	item->mark = old->mark;
+	item->freq = (uint8_t)((item->freq & ITEM_FETCHED) | (freq < S3FIFO_FREQ_MAX ? freq + 1 : S3FIFO_FREQ_MAX));
+	item->mark = (uint8_t)((item->mark & ITEM_MARK_STATES) | item_queue(old));
 	keymap_replace(shard->map, digest, item);
-	s3fifo_resize(&shard->queue, item->mark, item_bytes(old), item_bytes(item));
+	s3fifo_resize(&shard->queue, item_queue(item), item_bytes(old), item_bytes(item));
 	count_items(shard, 0, (int64_t)item_bytes(item) - (int64_t)item_bytes(old));
 	/* Two keys with one digest: the older one loses its place. */
 	if (!view_equal(item_key(old), item_key(item)))
@@ -239,7 +239,7 @@ replace(struct shard *shard, struct item *old, struct item *item, uint64_t diges
 	retire_put(&shard->retired, old, POSITION_NONE);
 }
 
-/* The mark is read by nobody but the owner, so it may be set after the item is published. */
+/* The queue is read by nobody but the owner, so it may be set after the item is published. */
 static bool
 insert(struct shard *shard, const struct now *now, struct item *item, uint64_t digest)
 {
@@ -251,7 +251,7 @@ insert(struct shard *shard, const struct now *now, struct item *item, uint64_t d
 		evict_sweep_queue(shard);
 	if (!keymap_put(shard->map, digest, item, &position))
 		return false;
-	item->mark = s3fifo_insert(&shard->queue, position, digest, item_bytes(item));
+	item_set_queue(item, s3fifo_insert(&shard->queue, position, digest, item_bytes(item)));
 	count_items(shard, 1, (int64_t)item_bytes(item));
 	return true;
 }
@@ -287,7 +287,7 @@ shard_unlink(struct shard *shard, struct item *item, uint64_t digest)
 {
 	uint32_t position = keymap_remove(shard->map, digest);
 
-	s3fifo_remove(&shard->queue, item->mark, item_bytes(item));
+	s3fifo_remove(&shard->queue, item_queue(item), item_bytes(item));
 	count_items(shard, -1, -(int64_t)item_bytes(item));
 	retire_put(&shard->retired, item, position);
 }

@@ -170,10 +170,10 @@ void
 item_read(const struct item *item)
 {
 	uint8_t *freq = (uint8_t *)(uintptr_t)&item->freq;
-	uint8_t count = __atomic_load_n(freq, __ATOMIC_RELAXED);
+	uint8_t now = __atomic_load_n(freq, __ATOMIC_RELAXED), count = now & ITEM_FREQ_MASK;
 
-	if (count < 3)
-		__atomic_store_n(freq, count + 1, __ATOMIC_RELAXED);
+	if (now < (ITEM_FETCHED | S3FIFO_FREQ_MAX))
+		__atomic_store_n(freq, ITEM_FETCHED | (count < S3FIFO_FREQ_MAX ? count + 1 : count), __ATOMIC_RELAXED);
 }
 
 /* The furthest any shard's clock or `ms` has come, in ms since VERSION_EPOCH_MS. */

@@ -109,11 +109,16 @@ class Talker:
         return [opaque if flag == b"O" else flag for flag in flags]
 
     def meta_get(self):
-        flags, key, touches = self.meta_flags([b"k", b"s", b"t", b"c", b"v", b"v", b"f", b"O", b"q", b"u"]), self.random.choice(TEXT_KEYS), ()
+        flags, key, touches = self.meta_flags([b"k", b"s", b"t", b"c", b"v", b"v", b"f", b"O", b"q", b"u", b"h", b"l"]), self.random.choice(TEXT_KEYS), ()
+        flags = [flag for flag in flags if len(flag) <= 32]  # an error, before which memcached has acted
         if b"t" not in flags and self.random.random() < .2:
-            flags = [flag for flag in flags if len(flag) <= 32]  # an error, behind which memcached has touched
             flags.insert(self.random.randint(0, len(flags)), b"T" + self.exptime())
             touches = (key,)
+        elif self.random.random() < .3:
+            # No R that comes close to a T given elsewhere.
+            flags.append(self.random.choice((b"N0", b"N500", b"N-1", b"R30", b"R3000", b"R1000000", b"R0", b"R-1")))
+            if flags[-1][:1] == b"N":  # t in front of it shows no expiry yet
+                flags = [flag for flag in flags if flag != b"t"]
         return Command(b" ".join([b"mg", key] + flags) + self.end(), touches=touches)
 
     def meta_set(self):
@@ -123,13 +128,28 @@ class Talker:
         if mode:
             flags.append(b"M" + mode)
         cas_key = None
-        if b"I" not in flags and self.random.random() < .2:
-            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C77")))
+        if self.random.random() < .2:
+            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C1" if b"I" in flags else b"C77")))
             cas_key = key
         return Command(b" ".join([b"ms", key, str(len(value)).encode()] + flags) + self.end() + value + b"\r\n", cas_key)
 
+    def meta_arithmetic(self):
+        key = self.random.choice(NUMBER_KEYS * 3 + TEXT_KEYS)
+        flags = self.meta_flags([b"k", b"O", b"q", b"v", b"v", b"t", b"c", b"D" + self.number(), b"J" + self.number(), b"N0", b"N500"])
+        flags = [flag for flag in flags if len(flag) <= 32]
+        mode = self.random.choice((b"", b"", b"", b"I", b"D", b"+", b"-", b"i", b"X"))
+        if mode:
+            flags.append(b"M" + mode)
+        if self.random.random() < .1:
+            flags.append(b"T" + self.random.choice((b"0", b"1000")))
+        if self.random.random() < .2:
+            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C77")))
+        if any(flag[:1] in (b"T", b"N") for flag in flags):
+            flags = [flag for flag in flags if flag != b"t"]
+        return Command(b" ".join([b"ma", key] + flags) + self.end(), cas_key=key)
+
     def meta_delete(self):
-        key, flags = self.key(), self.meta_flags([b"k", b"O", b"q"])
+        key, flags = self.key(), self.meta_flags([b"k", b"O", b"q", b"I"])
         if self.random.random() < .3:
             flags.append(self.random.choice((b"C%CAS%", b"C0", b"C77")))
         return Command(b" ".join([b"md", key] + flags) + self.end(), cas_key=key)
@@ -138,7 +158,7 @@ class Talker:
         text = self.random.choice((b"mn", b"mn", b"version", b"verbosity 0", b"verbosity 0 noreply", b"verbosity",
                                    b"verbosity x", b"verbosity 0 1", b"", b" ", b"x", b"get", b"gat 0", b"gat x k0",
                                    b"GET k0", b"Set k0 0 0 1", b"mz k0", b"shutdown", b"incr", b"touch k0", b"mg", b"ms",
-                                   b"ms k0", b"md", b"getx k0", b"sets k0", b"gets", b"delete"))
+                                   b"ms k0", b"md", b"ma", b"me", b"getx k0", b"sets k0", b"gets", b"delete"))
         return Command(text + self.end())
 
     def flush(self):
@@ -153,9 +173,13 @@ class Talker:
             line, _, rest = command.text.partition(b"\n")
             if line[:3] in (b"gat", b"flu") or (line[:3] == b"mg " and b" T" in line):  # these act before, or after, an error
                 continue
+            if line[:3] == b"ma ":
+                continue
             words = line.rstrip(b"\r ").split(b" ")
             self.bend(words)
             bent = Command(b" ".join(words) + self.end() + rest, command.cas_key, command.touches)
+            if re.match(rb" *mg .* O[^ ]{32}", bent.text, re.S):  # as above
+                continue
             if not starves(bent.text) and not expires_soon(bent.text):
                 return bent
 
@@ -178,8 +202,8 @@ class Talker:
 
     def valid(self):
         kinds = (self.get, self.gat, self.touch, self.store, self.arithmetic, self.delete, self.meta_get, self.meta_set,
-                 self.meta_delete, self.cas)
-        return self.random.choices(kinds, (18, 3, 4, 28, 10, 6, 10, 10, 3, 5))[0]()
+                 self.meta_delete, self.meta_arithmetic, self.cas)
+        return self.random.choices(kinds, (18, 3, 4, 28, 10, 6, 16, 10, 5, 5, 5))[0]()
 
     def command(self):
         kinds = (self.valid, self.small, self.flush, self.malformed)

@@ -56,7 +56,7 @@ def same_word(name, at, ours, theirs, cas, key):
         cas.pair(theirs, ours, key)
     elif name in (b"VA", b"HD", b"EX", b"NS", b"NF") and theirs[:1] == ours[:1] == b"c" and theirs[1:].isdigit():
         cas.pair(theirs[1:], ours[1:], None)
-    elif name in (b"VA", b"HD") and re.fullmatch(rb"t\d+", theirs) and re.fullmatch(rb"t\d+", ours):
+    elif name in (b"VA", b"HD") and re.fullmatch(rb"[tl]\d+", theirs) and re.fullmatch(rb"[tl]\d+", ours) and theirs[:1] == ours[:1]:
         if not -1 <= int(theirs[1:]) - int(ours[1:]) <= 2:
             raise Different(f"{theirs!r} and {ours!r} seconds to live")
     elif name == b"VERSION":

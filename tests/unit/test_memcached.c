@@ -384,7 +384,7 @@ meta_flags_return_in_the_order_asked(void **state)
 	assert_string_equal(compose(SPARES), "VA 2 s2 f5 t-1 c77 kfoo O123\r\nhi\r\n");
 	parse("mg foo t T30\r\n");
 	assert_int_equal(rig.requests[0].op, OP_GAT);
-	assert_int_equal(rig.requests[0].flags, REQUEST_NO_VALUE);
+	assert_int_equal(rig.requests[0].flags, REQUEST_NO_VALUE | REQUEST_STATE);
 	rig.responses[0] = hit("hi");
 	rig.responses[0].expiry_ms = now.wall_ms + 29001;
 	assert_string_equal(compose(SPARES), "HD t30\r\n");
@@ -422,8 +422,9 @@ meta_errors_are_said_even_when_quiet(void **state)
 	char text[256] = "mg k";
 
 	(void)state;
-	answers("mg\r\nms\r\nmd\r\nmz k\r\nma k\r\nme k\r\n",
-	    "ERROR\r\nERROR\r\nERROR\r\nERROR\r\nERROR\r\nERROR\r\n");
+	answers("mg\r\nms\r\nmd\r\nmz k\r\nma\r\nme\r\n",
+	    "ERROR\r\nERROR\r\nERROR\r\nERROR\r\nERROR\r\nCLIENT_ERROR bad command line format\r\n");
+	answers("mg k b\r\n", "CLIENT_ERROR invalid flag\r\n"); /* there is no room for decoded keys over UDP */
 	answers("mg k q q\r\n", "CLIENT_ERROR duplicate flag\r\n");
 	answers("mg k q !\r\n", "CLIENT_ERROR invalid flag\r\n");
 	answers("mg k q Tx\r\n", "CLIENT_ERROR bad token in command line format\r\n");
