@@ -1,11 +1,12 @@
 /*
  * bench_forward - a GET at a node that owns the key, and at one that has to ask the owner.
  *
- * How: one spinning thread with a kernel UDP socket speaks the native protocol to one node of a
- *   cluster only, with a closed window of single-GET frames. Keys are picked by the node's own
+ * How: one thread with a kernel UDP socket, which spins on it or sleeps (--client), speaks the native protocol to one
+ *   node of a cluster only, with a closed window of single-GET frames. Keys are picked by the node's own
  *   topology: those it owns ("direct") and those of one other node ("forwarded"). The two take
  *   turns, so that whatever slows the machine slows both. Around every turn the counters of both
- *   nodes are read: TSC cycles of rounds of their workers and control cores that found work.
+ *   nodes are read: TSC cycles of rounds of their workers and control cores that found work; and, where their
+ *   processes are given (--pids), what their threads had from the scheduler (bench/schedstat.h).
  * Every value is compared. A request unanswered for 200 ms is lost, and reported as such.
  * One line of JSON a mode and window on stdout.
  */
@@ -21,6 +22,7 @@
 #include "base/limits.h"
 #include "base/now.h"
 #include "bench/report.h"
+#include "bench/schedstat.h"
 #include "bench/workload.h"
 #include "proto/native.h"
 #include "proto/topology.h"
@@ -48,8 +50,13 @@ struct flight {
 	bool waiting;
 };
 
+/* Whose time on a CPU, and before it, is told: two nodes' threads and the client. */
+enum who { ASKED_WORKER, ASKED_CORE, OWNER_CORE, OWNER_WORKER, CLIENT, WHO };
+static const char *const who_names[WHO] = { "asked_worker", "asked_core", "owner_core", "owner_worker", "client" };
+
 struct outcome {
 	struct histogram times;
+	struct schedstat had[WHO];
 	uint64_t answered, lost;
 	double cycles[TURNS_MAX], asked[TURNS_MAX], owner[TURNS_MAX], core[TURNS_MAX];
 	uint32_t turns;
@@ -60,6 +67,8 @@ struct bench {
 	const char *server, *other;
 	uint16_t port;
 	double seconds;
+	bool sleeps; /* the client */
+	long asked_pid, owner_pid; /* 0: not given */
 	struct node asked, owner;
 	uint64_t client;
 	uint32_t keys[MODES][KEYS], key_count[MODES];
@@ -317,9 +326,31 @@ receive(struct bench *b, struct batch *batch, struct outcome *outcome)
 		batch->vectors[i] = (struct iovec){ batch->bytes[i], UDP_PAYLOAD_MAX };
 		batch->messages[i].msg_hdr = (struct msghdr){ .msg_iov = &batch->vectors[i], .msg_iovlen = 1 };
 	}
-	n = recvmmsg(b->asked.fd, batch->messages, BATCH, MSG_DONTWAIT, NULL);
+	n = recvmmsg(b->asked.fd, batch->messages, BATCH, b->sleeps ? MSG_WAITFORONE : MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
 		take_answer(b, view_of(batch->bytes[i], batch->messages[i].msg_len), outcome);
+}
+
+static void
+read_threads(const struct bench *b, struct schedstat had[WHO])
+{
+	const struct { long pid; const char *name; } threads[WHO] = { [ASKED_WORKER] = { b->asked_pid, "rte-worker" },
+		[ASKED_CORE] = { b->asked_pid, "core" }, [OWNER_CORE] = { b->owner_pid, "core" },
+		[OWNER_WORKER] = { b->owner_pid, "rte-worker" }, [CLIENT] = { getpid(), "" } };
+
+	for (int i = 0; i < WHO && b->asked_pid; i++)
+		if (!schedstat_read(&had[i], threads[i].pid, threads[i].name) && i != ASKED_CORE && i != OWNER_CORE)
+			fail("no thread of the name", threads[i].name);
+}
+
+static void
+add_threads(struct outcome *outcome, const struct schedstat before[WHO], const struct schedstat after[WHO])
+{
+	for (int i = 0; i < WHO; i++) {
+		outcome->had[i].run_ns += after[i].run_ns - before[i].run_ns;
+		outcome->had[i].wait_ns += after[i].wait_ns - before[i].wait_ns;
+		outcome->had[i].slices += after[i].slices - before[i].slices;
+	}
 }
 
 static void
@@ -328,6 +359,7 @@ turn(struct bench *b, uint32_t window, int mode, struct outcome *outcome, bool c
 	static struct batch out, in;
 	static struct outcome warm;
 	uint64_t before[2][FIGURES], after[2][FIGURES], start, end, answered;
+	struct schedstat had[2][WHO] = { 0 };
 
 	if (!counted)
 		outcome = &warm;
@@ -335,6 +367,7 @@ turn(struct bench *b, uint32_t window, int mode, struct outcome *outcome, bool c
 	read_figures(b, &b->asked, before[0]);
 	read_figures(b, &b->owner, before[1]);
 	answered = outcome->answered;
+	read_threads(b, had[0]);
 	start = now_ns();
 	end = start + (uint64_t)(b->seconds * 1e9);
 	while (now_ns() < end) {
@@ -342,6 +375,8 @@ turn(struct bench *b, uint32_t window, int mode, struct outcome *outcome, bool c
 		receive(b, &in, outcome);
 	}
 	outcome->seconds += (double)(now_ns() - start) / 1e9;
+	read_threads(b, had[1]);
+	add_threads(outcome, had[0], had[1]);
 	b->asked.sequence += WINDOW_MAX; /* what still comes is nobody's */
 	read_figures(b, &b->asked, after[0]);
 	read_figures(b, &b->owner, after[1]);
@@ -376,14 +411,29 @@ print_figure(const char *name, const double *values, uint32_t n)
 	printf("\"%s\":{\"min\":%.0f,\"median\":%.0f,\"max\":%.0f},", name, sorted[0], sorted[n / 2], sorted[n - 1]);
 }
 
+/* Of one operation: microseconds on a CPU and waiting for one, and how often it was put on one. */
+static void
+print_threads(const struct outcome *o)
+{
+	double ops = o->answered ? (double)o->answered : 1;
+
+	printf("\"threads\":{");
+	for (int i = 0; i < WHO; i++)
+		printf("%s\"%s\":{\"run_us\":%.2f,\"wait_us\":%.2f,\"slices\":%.3f}", i ? "," : "", who_names[i],
+		    (double)o->had[i].run_ns / ops / 1e3, (double)o->had[i].wait_ns / ops / 1e3, (double)o->had[i].slices / ops);
+	printf("},");
+}
+
 static void
 print_report(const struct bench *b, uint32_t w, int mode)
 {
 	const struct outcome *o = &b->outcomes[w][mode];
 
-	printf("{\"bench\":\"forward\",\"mode\":\"%s\",\"window\":%u,\"value_len\":%d,\"answered\":%lu,\"lost\":%lu,"
-	    "\"ops_per_s\":%.0f,", modes[mode], windows[w], VALUE_LEN, o->answered, o->lost,
-	    (double)o->answered / o->seconds);
+	printf("{\"bench\":\"forward\",\"client\":\"%s\",\"mode\":\"%s\",\"window\":%u,\"value_len\":%d,\"answered\":%lu,"
+	    "\"lost\":%lu,\"ops_per_s\":%.0f,", b->sleeps ? "sleeps" : "spins", modes[mode], windows[w], VALUE_LEN,
+	    o->answered, o->lost, (double)o->answered / o->seconds);
+	if (b->asked_pid)
+		print_threads(o);
 	if (o->turns > 0) {
 		print_figure("busy_cycles", o->cycles, o->turns);
 		print_figure("asked_worker_cycles", o->asked, o->turns);
@@ -398,7 +448,7 @@ static void
 parse_options(struct bench *b, int argc, char **argv, uint32_t *turns)
 {
 	static const struct option longs[] = { { "server", 1, 0, 'S' }, { "owner", 1, 0, 'o' }, { "port", 1, 0, 'p' },
-		{ "seconds", 1, 0, 't' }, { "turns", 1, 0, 'n' }, { 0 } };
+		{ "seconds", 1, 0, 't' }, { "turns", 1, 0, 'n' }, { "client", 1, 0, 'c' }, { "pids", 1, 0, 'P' }, { 0 } };
 
 	for (int letter; (letter = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (letter) {
@@ -407,11 +457,14 @@ parse_options(struct bench *b, int argc, char **argv, uint32_t *turns)
 		case 'p': b->port = (uint16_t)atoi(optarg); break;
 		case 't': b->seconds = atof(optarg); break;
 		case 'n': *turns = (uint32_t)atoi(optarg); break;
+		case 'c': b->sleeps = strcmp(optarg, "sleeps") == 0; break;
+		case 'P': sscanf(optarg, "%ld,%ld", &b->asked_pid, &b->owner_pid); break;
 		default: b->server = NULL; break;
 		}
 	}
 	if (!b->server || !b->other || b->seconds <= 0 || *turns == 0 || *turns > TURNS_MAX) {
-		fputs("usage: bench_forward --server IP --owner IP [--port N] [--seconds S] [--turns N]\n", stderr);
+		fputs("usage: bench_forward --server IP --owner IP [--port N] [--seconds S] [--turns N] [--client spins|sleeps]\n"
+		    "  [--pids ASKED,OWNER]\n", stderr);
 		exit(2);
 	}
 }

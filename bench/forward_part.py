@@ -23,16 +23,26 @@ def hops(args):
 
 
 def beside_direct(args):
-    """Rounds trips and busy cycles of both nodes' workers and cores, through real NICs of the lab."""
+    """Round trips and busy cycles of both nodes' workers and cores, through real NICs of the lab; and what the
+    scheduler gave their threads."""
+    runs = []
     with cluster.cluster("bf", nodes=3) as lab:
         lab.await_settled(60)
-        out = lab.exec(program("bench/bench_forward"), "--server", lab.address("n1"), "--owner", lab.address("n2"),
-                       "--seconds", args.seconds / 4, "--turns", max(3, args.repeat), timeout=300).stdout
-    runs = [json.loads(line) for line in out.splitlines()]
-    rows = [["GET at n1, window", "ops/s", "p50 us", "p99 us", "cycles, least", "median", "lost"]]
+        for client in ("spins", "sleeps"):
+            out = lab.exec(program("bench/bench_forward"), "--server", lab.address("n1"), "--owner", lab.address("n2"),
+                           "--seconds", args.seconds / 4, "--turns", max(3, args.repeat), "--client", client, "--pids",
+                           f"{lab.pid('n1')},{lab.pid('n2')}", timeout=300).stdout
+            runs += [json.loads(line) for line in out.splitlines()]
+    rows = [["GET at n1: client, window", "ops/s", "p50 us", "p99 us", "cycles, least", "median", "lost"]]
     for r in runs:
-        rows.append([f"{r['mode']}, {r['window']}", f"{r['ops_per_s']:.0f}", f"{r['latency_us']['p50']:.1f}",
+        rows.append([f"{r['mode']}: {r['client']}, {r['window']}", f"{r['ops_per_s']:.0f}", f"{r['latency_us']['p50']:.1f}",
                      f"{r['latency_us']['p99']:.1f}", r["busy_cycles"]["min"], r["busy_cycles"]["median"], r["lost"]])
+    table(rows)
+    threads = list(runs[0]["threads"])
+    rows = [["us an operation: on a CPU + waiting for one"] + threads]
+    for r in runs:
+        rows.append([f"{r['mode']}: {r['client']}, {r['window']}"] + [
+            f"{t['run_us']:.1f} + {t['wait_us']:.1f} ({t['slices']:.2f})" for t in r["threads"].values()])
     table(rows)
     return runs
 

@@ -134,6 +134,15 @@ compose_memory(const struct config *config, struct node_config *node, struct err
 	    error);
 }
 
+/* A core of its own thread that shares the worker's CPU makes the two wait for each other's time slices. */
+static bool
+core_on_worker(const struct config *config, const struct io_config *io)
+{
+	if (config->cluster_core == CORE_AUTO)
+		return io->float_lcores || io->control_cpu == io->worker_cpus[0];
+	return config->cluster_core == CORE_WORKER;
+}
+
 enum status
 compose_node(const struct config *config, const struct io_profile *profile, struct node_config *node,
     struct error *error)
@@ -159,5 +168,6 @@ compose_node(const struct config *config, const struct io_profile *profile, stru
 		return error->status;
 	if (compose_cpus(config, &node->io, error) != STATUS_OK)
 		return error->status;
+	node->core.on_worker = core_on_worker(config, &node->io);
 	return compose_memory(config, node, error);
 }

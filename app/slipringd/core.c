@@ -111,9 +111,11 @@ due(struct core *core)
 static ON_CORE bool
 round_of(struct core *core)
 {
+	uint64_t start = io_cycles();
 	bool busy;
 
 	io_now(&core->now);
+	counter_add(core->counters, COUNTER_CORE_ROUNDS, 1);
 	busy = core_net_receive(core);
 	busy |= commands(core);
 	busy |= calls_receive(core->calls, core->now);
@@ -124,6 +126,8 @@ round_of(struct core *core)
 	peer_io_flush(core->io);
 	core_ring_tick(core);
 	core_view_tick(core);
+	if (busy)
+		counter_add(core->counters, COUNTER_CORE_BUSY_CYCLES, io_cycles() - start);
 	return busy;
 }
 
@@ -133,8 +137,9 @@ earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static ON_CORE void
-sleep_on(struct core *core)
+/* Until the next deadline; 0: it has passed. */
+static ON_CORE uint32_t
+wait_of(struct core *core)
 {
 	uint64_t deadline = earlier(neighbour_deadline(&core->neighbours), calls_deadline(core->calls));
 	uint64_t wait_us;
@@ -143,9 +148,9 @@ sleep_on(struct core *core)
 		deadline = earlier(deadline, cluster_deadline(&core->cluster));
 	io_now(&core->now);
 	if (deadline <= core->now.mono_ns)
-		return;
+		return 0;
 	wait_us = (deadline - core->now.mono_ns + NS_PER_US - 1) / NS_PER_US;
-	io_wait_us(peer_io_bell(core->io), wait_us < SLEEP_MAX_US ? (uint32_t)wait_us : SLEEP_MAX_US);
+	return wait_us < SLEEP_MAX_US ? (uint32_t)wait_us : SLEEP_MAX_US;
 }
 
 static void *
@@ -156,15 +161,30 @@ core_main(void *argument)
 	role_core_begin();
 	pthread_setname_np(pthread_self(), "core");
 	while (!atomic_load_explicit(&core->stop, memory_order_relaxed)) {
-		uint64_t start = io_cycles();
+		uint32_t wait_us = round_of(core) ? 0 : wait_of(core);
 
-		counter_add(core->counters, COUNTER_CORE_ROUNDS, 1);
-		if (round_of(core))
-			counter_add(core->counters, COUNTER_CORE_BUSY_CYCLES, io_cycles() - start);
-		else
-			sleep_on(core);
+		if (wait_us > 0)
+			io_wait_us(NULL, peer_io_bell(core->io), wait_us);
 	}
 	return NULL;
+}
+
+bool
+core_round(void *context)
+{
+	struct core *core = context;
+
+	role_core_begin(); /* no other thread has it */
+	return !atomic_load_explicit(&core->stop, memory_order_relaxed) && round_of(core);
+}
+
+uint32_t
+core_wait_us(void *context)
+{
+	struct core *core = context;
+
+	role_core_begin();
+	return atomic_load_explicit(&core->stop, memory_order_relaxed) ? SLEEP_MAX_US : wait_of(core);
 }
 
 /* --- start and stop ------------------------------------------------------------------------ */
@@ -273,7 +293,7 @@ core_start(struct core *core, struct error *error)
 
 	if (start_resolver(core, error) != STATUS_OK)
 		return error->status;
-	failed = pthread_create(&core->thread, NULL, core_main, core);
+	failed = core->config.on_worker ? 0 : pthread_create(&core->thread, NULL, core_main, core);
 	if (failed)
 		return error_set(error, STATUS_UNAVAILABLE, "cannot start the control core's thread: %s", strerror(failed));
 	core->started = true;
@@ -314,7 +334,8 @@ core_stop(struct core *core)
 		return;
 	atomic_store_explicit(&core->stop, true, memory_order_relaxed);
 	mailbox_kick(peer_io_bell(core->io));
-	pthread_join(core->thread, NULL);
+	if (!core->config.on_worker)
+		pthread_join(core->thread, NULL);
 	core->started = false;
 }
 

@@ -1,9 +1,10 @@
 /*
- * core.h - the control core: the thread that speaks to the other nodes.
+ * core.h - the control core: who speaks to the other nodes.
  *
  * Purpose: runs lib/cluster on the packets that workers mail to it and on time, sends what
  *   comes out through worker 0, and publishes each topology to the workers (serve_ring).
- * Threads: created and destroyed on the main thread; the core has a thread of its own. The
+ * Threads: created and destroyed on the main thread; the core has a thread of its own, or worker 0
+ *   runs its rounds where both would share a CPU: "the core's thread" is the one that does. The
  *   functions that look in are for any thread: they copy under a mutex that the core only
  *   tries to take, so that it waits for nobody.
  * Memory: all taken at creation but for the published rings, two or three of 240 KiB.

@@ -48,7 +48,7 @@ struct core {
 	struct mailbox *slots; /* deferred slots for other nodes, and those of the core that come home */
 	const struct serve_ring *_Atomic *published;
 	struct counters *counters;
-	pthread_t thread;
+	pthread_t thread; /* but on_worker */
 	bool started;
 	/* the core's */
 	struct cluster cluster;

@@ -9,6 +9,8 @@
 #include "slipringd/facts.h"
 #include "store/reclaim.h"
 
+enum { SHARED_POLLS = 16 };
+
 struct node {
 	struct node_config config;
 	struct store *store;
@@ -111,9 +113,11 @@ static ON_MAIN enum status
 create_worker(struct node *node, uint32_t i, struct error *error)
 {
 	struct worker_config config = { .idle = node->config.idle, .idle_polls = node->config.idle_polls,
-		.idle_sleep_ms = node->config.idle_sleep_ms, .shares_cpu = node->config.io.float_lcores && node->core,
-		.serve = node->config.serve };
+		.idle_sleep_ms = node->config.idle_sleep_ms, .serve = node->config.serve };
 
+	/* Other nodes want this CPU, too, and the work there is may wait for one of them. */
+	if (node->config.io.float_lcores && node->core && config.idle_polls > SHARED_POLLS)
+		config.idle_polls = SHARED_POLLS;
 	config.serve.worker = i;
 	config.serve.worker_count = node->config.io.worker_count;
 	config.serve.store = node->store;
@@ -145,6 +149,10 @@ launch_workers(struct node *node, struct error *error)
 	if (node->core) {
 		peer_io_connect(node->peer_io, node->workers[0]->mailbox);
 		core_connect(node->core, node->workers[0]->mailboxes);
+	}
+	if (node->core && node->config.core.on_worker) {
+		mailbox_move(peer_io_bell(node->peer_io), node->workers[0]->mailbox);
+		worker_connect_guest(node->workers[0], &(struct worker_guest){ core_round, core_wait_us, node->core });
 	}
 	for (; node->launched < count; node->launched++)
 		if (io_launch(node->launched, worker_main, node->workers[node->launched]) != STATUS_OK)

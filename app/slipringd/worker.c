@@ -1,6 +1,5 @@
 #include "slipringd/worker.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -161,14 +160,16 @@ soon_idle(struct worker *w)
 static ON_WORKER void
 idle(struct worker *w)
 {
-	/* On a shared CPU the core and other nodes get their turn before we look again; a short spell is not worth it. */
-	if (w->config.shares_cpu && w->idle_rounds + ROUNDS_AFTER_SLEEP < w->config.idle_polls)
-		sched_yield();
+	uint32_t wait_us = w->config.idle_sleep_ms * 1000, guest_us;
+
 	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < w->config.idle_polls)
+		return;
+	guest_us = w->guest.round ? w->guest.wait_us(w->guest.context) : wait_us;
+	if (guest_us == 0)
 		return;
 	counter_add(w->counters, COUNTER_SLEEPS, 1);
 	reclaim_offline(); /* else grace periods wait for the sleeper */
-	io_wait(w->port, w->mailbox, (int)w->config.idle_sleep_ms);
+	io_wait_us(w->port, w->mailbox, guest_us < wait_us ? guest_us : wait_us);
 	reclaim_online();
 	soon_idle(w);
 }
@@ -193,9 +194,10 @@ worker_main(void *argument)
 				soon_idle(w);
 			counter_add(w->counters, COUNTER_POLLS_BUSY, 1);
 			counter_add(w->counters, COUNTER_BUSY_CYCLES, io_cycles() - start);
-		} else {
-			idle(w);
 		}
+		bool busy = w->guest.round && w->guest.round(w->guest.context);
+		if (round == ROUND_EMPTY && !busy)
+			idle(w);
 	}
 	port_release(w->port, &w->burst.spares);
 	reclaim_unregister();
@@ -264,6 +266,12 @@ worker_connect_core(struct worker *w, struct peer_io *io, struct mailbox *slots)
 {
 	w->peer_io = io;
 	w->mailboxes[DEFERRED_HOME_CORE] = slots;
+}
+
+void
+worker_connect_guest(struct worker *w, const struct worker_guest *guest)
+{
+	w->guest = *guest;
 }
 
 void

@@ -19,6 +19,13 @@
 #include "serve/serve.h"
 #include "slipringd/peer_io.h"
 
+/* Who has no CPU of its own runs a round between the worker's: the control core (core_node.h). */
+struct worker_guest {
+	bool (*round)(void *context);       /* whether there was anything to do; NULL: there is no guest */
+	uint32_t (*wait_us)(void *context); /* how long there is nothing to do unless mail comes */
+	void *context;
+};
+
 enum worker_idle {
 	WORKER_BUSY,     /* poll without pause */
 	WORKER_ADAPTIVE, /* sleep on port and mailbox after idle rounds */
@@ -28,7 +35,6 @@ struct worker_config {
 	enum worker_idle idle;
 	uint32_t idle_polls;    /* empty rounds before an adaptive worker sleeps */
 	uint32_t idle_sleep_ms; /* longest sleep */
-	bool shares_cpu;        /* with the control core and other nodes: empty rounds yield it */
 	struct net_config net;  /* but frags, which the worker creates */
 	uint8_t fragment_secret[16];
 	struct serve_config serve; /* names the worker: serve.worker of serve.worker_count */
@@ -42,6 +48,7 @@ struct worker {
 	struct mailbox *mailboxes[DEFERRED_HOMES]; /* of every worker, this one's too; the process's own (local.h); the core's */
 	struct peer_io *peer_io; /* NULL: a single node */
 	struct frags *frags;
+	struct worker_guest guest;
 	struct serve *serve;
 	/* owner lcore */
 	uint32_t idle_rounds;
@@ -63,6 +70,8 @@ void worker_connect(struct worker *worker, struct worker *const *workers, uint32
 void worker_connect_local(struct worker *worker, struct mailbox *local);
 /* A node of a cluster: where packets and slots for other nodes go; before worker_main starts. */
 void worker_connect_core(struct worker *worker, struct peer_io *io, struct mailbox *slots);
+/* Before worker_main starts. */
+void worker_connect_guest(struct worker *worker, const struct worker_guest *guest);
 void worker_destroy(struct worker *worker) ON_MAIN;
 int worker_main(void *worker); /* returns 0 after worker_stop */
 void worker_stop(struct worker *worker);

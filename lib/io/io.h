@@ -109,6 +109,8 @@ uint32_t mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n); /* 
  */
 enum { MAILBOX_ATTACHED_MAX = 8 };
 void mailbox_attach(struct mailbox *mailbox, struct mailbox *bell);
+/* `bell` and what is attached to it are attached to `to` instead: their owner is to be that one's, and sleeps on it. */
+void mailbox_move(struct mailbox *bell, struct mailbox *to);
 
 /*
  * Sleeps until the port has a frame, the mailbox or one attached to it has mail, or timeout_ms passed;
@@ -117,8 +119,8 @@ void mailbox_attach(struct mailbox *mailbox, struct mailbox *bell);
  * enqueue, full fence, read flag, kick the eventfd.
  */
 void io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms) ON_WORKER;
-/* The same to the microsecond, for a thread without a port. */
-void io_wait_us(struct mailbox *mailbox, uint32_t timeout_us) ON_CORE;
+/* The same to the microsecond. */
+void io_wait_us(struct port *port, struct mailbox *mailbox, uint32_t timeout_us);
 
 /* Clock: TSC-based, refreshed once a poll. */
 uint64_t io_cycles(void);

@@ -61,6 +61,19 @@ mailbox_attach(struct mailbox *mailbox, struct mailbox *bell)
 }
 
 void
+mailbox_move(struct mailbox *bell, struct mailbox *to)
+{
+	CHECK(bell->bell == bell && to->bell == to && bell != to &&
+	    to->attached_count + bell->attached_count < MAILBOX_ATTACHED_MAX);
+	for (uint32_t i = 0; i < bell->attached_count; i++) {
+		bell->attached[i]->bell = to;
+		to->attached[to->attached_count++] = bell->attached[i];
+	}
+	bell->attached_count = 0;
+	mailbox_attach(bell, to);
+}
+
+void
 mailbox_kick(struct mailbox *mailbox)
 {
 	struct mailbox *bell = mailbox->bell;
@@ -190,7 +203,7 @@ io_wait(struct port *port, struct mailbox *mailbox, int timeout_ms)
 }
 
 void
-io_wait_us(struct mailbox *mailbox, uint32_t timeout_us)
+io_wait_us(struct port *port, struct mailbox *mailbox, uint32_t timeout_us)
 {
-	wait(NULL, mailbox, timeout_us);
+	wait(port, mailbox, timeout_us);
 }

@@ -197,10 +197,11 @@ def data_flood(d):
     before, versions, at = d.lab.epochs(), d.lab.versions(), d.watch.now()
     received = sum(d.lab.counters(n)["rx_frames"] for n in d.nodes)
     children = [flood(d.lab, "n1", 10), flood(d.lab, "n2", 10)]
-    highest, begin_ms = 0, time.time() * 1000
+    highest, ordered, begin_ms = 0, 0, time.time() * 1000
     while d.watch.now() < at + 10:
         for node in d.others("n1"):
             d.lab.post("n1", "/cluster/probe", {"node_id": node})
+            ordered += 1
         for node in d.nodes:
             peers = d.lab.get(node, "/cluster/heartbeat")["peers"]
             highest = max([highest] + [peer["phi"] for peer in peers])
@@ -216,6 +217,7 @@ def data_flood(d):
     d.check("the table stayed", d.lab.epochs() == before)
     d.tell("changes of members' states", d.moved(versions) or "none")
     probed = sorted(e["duration_ms"] for e in d.lab.events("n1", begin_ms) if e["event"] == "probed")
-    if d.check("probes were answered", len(probed) >= 40, len(probed)):
+    # One that is ordered anew before it was answered is one.
+    if d.check("nine of ten ordered probes were answered", ordered > 20 and len(probed) >= 0.9 * ordered, f"{len(probed)} of {ordered}"):
         d.tell("median answer to a probe", f"{probed[len(probed) // 2]:.2f} ms")
         d.within("slowest answer to a probe", probed[-1] / 1000, PROBE)

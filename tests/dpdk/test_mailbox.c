@@ -138,6 +138,24 @@ mail_in_an_attached_mailbox_wakes_who_sleeps_on_the_bell(void **state)
 	mailbox_destroy(table.bell);
 }
 
+/* Two owners become one, who sleeps on a mailbox of the second. */
+static void
+mail_in_what_was_attached_to_a_bell_that_moved_wakes_the_new_sleeper(void **state)
+{
+	struct table table = { .sleeper = create("sleeper"), .poller = create("poller"), .bell = create("worker") };
+	struct mailbox *former = create("former"), *other = create("other");
+
+	(void)state;
+	mailbox_attach(table.sleeper, former);
+	mailbox_attach(other, table.bell);
+	mailbox_move(former, table.bell);
+	never_misses(&table);
+	table = (struct table){ .sleeper = former, .poller = create("poller"), .bell = table.bell };
+	never_misses(&table);
+	mailbox_destroy(other);
+	mailbox_destroy(table.bell);
+}
+
 static void
 many_mails_go_as_far_as_there_is_room(void **state)
 {
@@ -227,6 +245,7 @@ main(void)
 		cmocka_unit_test(mails_of_many_senders_arrive_once_and_in_each_ones_order),
 		cmocka_unit_test(a_full_mailbox_says_so),
 		cmocka_unit_test(mail_in_an_attached_mailbox_wakes_who_sleeps_on_the_bell),
+		cmocka_unit_test(mail_in_what_was_attached_to_a_bell_that_moved_wakes_the_new_sleeper),
 		cmocka_unit_test(many_mails_go_as_far_as_there_is_room),
 	};
 

@@ -232,7 +232,7 @@ def test_an_epoch_outlives_kill_9_of_the_whole_cluster(three):
 
 
 def cpus_of_core(lab, node):
-    """CPUs that a node's control core may run on."""
+    """CPUs that a node's control core may run on; None when it has no thread of its own."""
     pid = lab.pid(node)
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/status") as f:
@@ -242,10 +242,18 @@ def cpus_of_core(lab, node):
     return None
 
 
-def test_the_core_is_pinned_to_control_cpu_unless_it_floats(three, place):
-    assert cpus_of_core(three, "n1") != "0" or os.cpu_count() == 1  # the lab floats
-    three("start", place, "--set", "float_lcores=false", "--set", "control_cpu=0", "--set", f"worker_cpus={os.cpu_count() - 1}")
-    assert cpus_of_core(three, place) == "0"
+def test_the_core_has_a_thread_where_it_has_a_cpu(three, place):
+    last = os.cpu_count() - 1
+    pinned = ("--set", "float_lcores=false", "--set", f"worker_cpus={last}")
+    assert cpus_of_core(three, "n1") is None  # the lab floats: everybody shares
+    for settings, cpus in (((*pinned, "--set", "control_cpu=0"), "0" if last else None),
+                           ((*pinned, "--set", f"control_cpu={last}"), None),
+                           ((*pinned, "--set", f"control_cpu={last}", "--set", "cluster.core=thread"), str(last)),
+                           (("--set", "float_lcores=true", "--set", "cluster.core=thread"), f"0-{last}" if last else "0")):
+        three("start", place, *settings)
+        assert cpus_of_core(three, place) == cpus, settings
+        three("kill", place)
+    three("start", place, "--set", "cluster.core=auto")
     three("kill", place)
 
 

@@ -16,9 +16,10 @@ OWNER_DEAD, OWNER_TIMEOUT, PARTIAL = 21, 22, 23
 MEMCACHED = {"memcached.enabled": "true", "memcached.allow": "10.0.0.0/8"}
 
 
-@pytest.fixture(scope="module")
-def three():
-    with rack.lab("fw", nodes=3, cluster=True, settings={**MEMCACHED, "cluster.dead_delay": "3s"}) as it:
+@pytest.fixture(scope="module", params=("worker", "thread"))
+def three(request):
+    """The control core between worker 0's rounds, as the lab has it, and as a thread."""
+    with rack.lab("fw", nodes=3, cluster=True, settings={**MEMCACHED, "cluster.dead_delay": "3s", "cluster.core": request.param}) as it:
         wait_for(lambda: agreed(it, NODES), 10, "agreement")
         yield it
 
