@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/blocks.h"
 #include "base/counters.h"
 #include "base/pkt.h"
 #include "base/status.h"
@@ -27,6 +28,8 @@ enum {
 	TCP_PORTS_MAX = 8,
 	TCP_HEADER_LEN = 20,
 	TCP_HEADER_LEN_MAX = 60,
+	/* Where TCP's header stands in a packet to send, whatever its peer's family: what IPv6 and a tag need more, goes before. */
+	TCP_FRAME_OFFSET = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN,
 };
 
 struct tcp_config {
@@ -44,7 +47,10 @@ struct tcp_config {
 	uint32_t rto_min_us, idle_timeout_s, keepalive_s, zero_window_s, partial_s; /* 0: never */
 	uint16_t mtu;
 	uint8_t secret[16];           /* of initial sequence numbers, cookies and the table; random per boot */
-	/* ... more may be added by the implementation, each with its unit and its default in tcp_defaults() */
+	uint32_t wait_max;            /* TIME-WAIT records; beyond it the oldest goes */
+	uint64_t ooo_bytes_max;       /* of blocks with input beyond a gap, all connections together */
+	uint32_t resets_per_s;        /* RSTs to segments of no connection, a second */
+	uint32_t challenges_per_s;    /* challenge ACKs of all connections, a second; the exact number is drawn (CVE-2016-5696) */
 };
 
 /* A segment as net_input delivers it: L2 and L3 are checked, TCP's header is not read yet. */
@@ -54,6 +60,7 @@ struct tcp_segment {
 	uint16_t len;                 /* TCP header and payload, by the IP length */
 	uint8_t source[16], destination[16]; /* IPv4 mapped */
 	uint8_t mac[6];               /* where it came from */
+	uint8_t local;                /* which of our addresses destination is (endpoint.local) */
 };
 
 /* Fills *config with the defaults. */
@@ -107,7 +114,8 @@ struct tcp_icmp {
 	uint8_t source[16], destination[16]; /* of our segment: source is ours */
 	uint16_t source_port, destination_port;
 	uint32_t seq;
-	uint16_t mtu;             /* packet too big; 0: unreachable of some kind, a soft error */
+	uint16_t mtu;             /* packet too big: of the way, IP header included; 0: unreachable of some kind, a soft error */
+	uint8_t local;            /* which of our addresses source is */
 };
 void tcp_icmp(struct tcp *tcp, uint64_t now_ns, const struct tcp_icmp *error);
 
