@@ -40,8 +40,8 @@ struct pkt {
 	void *handle;        /* io's */
 	bool tx_checksum;    /* the NIC is to fill layer 3's and 4's checksums; then these are set: */
 	uint8_t l2_len, l3_len; /* bytes of the Ethernet header with its tag, and of the IP header */
-	bool ipv6;
-	uint8_t pad[4];
+	bool ipv6, tcp;
+	uint8_t pad[3];
 };
 
 _Static_assert(sizeof(struct pkt) == 32, "two pkts a cache line");

@@ -22,7 +22,7 @@ pkt_of(struct pkt *pkt, struct rte_mbuf *mbuf)
 	pkt->disposition = PKT_PENDING;
 	pkt->drop = DROP_NONE;
 	pkt->flow = (uint16_t)mbuf->hash.rss;
-	pkt->tx_checksum = false;
+	pkt->tx_checksum = pkt->tcp = false;
 	pkt->handle = mbuf;
 }
 
@@ -57,7 +57,7 @@ request_checksums(struct rte_mbuf *mbuf, const struct pkt *pkt)
 {
 	mbuf->l2_len = pkt->l2_len;
 	mbuf->l3_len = pkt->l3_len;
-	mbuf->ol_flags |= RTE_MBUF_F_TX_UDP_CKSUM |
+	mbuf->ol_flags |= (pkt->tcp ? RTE_MBUF_F_TX_TCP_CKSUM : RTE_MBUF_F_TX_UDP_CKSUM) |
 	    (pkt->ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
 }
 

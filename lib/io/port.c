@@ -59,7 +59,8 @@ configure_device(struct port *port, const struct io_config *config, struct error
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = { 0 };
 	uint16_t queues = (uint16_t)device_queues(config, port->worker);
-	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
+	    RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 	int rc = rte_eth_dev_info_get(port->id, &info);
 
 	if (rc == 0) {
@@ -74,7 +75,7 @@ configure_device(struct port *port, const struct io_config *config, struct error
 		if (queues > 1) {
 			conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 			conf.rx_adv_conf.rss_conf.rss_hf =
-			    RTE_ETH_RSS_UDP & info.flow_type_rss_offloads;
+			    (RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP) & info.flow_type_rss_offloads;
 		}
 		rc = configure(port, queues, &conf);
 	}

@@ -95,6 +95,9 @@ dispatch(struct net *net, struct pkt *pkt, struct datagram *datagram)
 	switch (ipv4_of(pkt)->protocol) {
 	case WIRE_PROTOCOL_UDP:
 		return udp_input_ipv4(net, pkt, datagram);
+	case WIRE_PROTOCOL_TCP:
+		tcp_segment_input(net, pkt, ENDPOINT_IPV4, pkt->data + L3_LEN_MIN, (uint16_t)(be16(ipv4_of(pkt)->total_len) - IPV4_HEADER_LEN));
+		return false;
 	case WIRE_PROTOCOL_ICMP:
 		icmp_input(net, pkt);
 		return false;

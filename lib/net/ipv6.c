@@ -95,6 +95,8 @@ dispatch(struct net *net, struct pkt *pkt, uint8_t local, struct datagram *datag
 		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
 	else if (ipv6_of(pkt)->next_header == WIRE_PROTOCOL_UDP)
 		return udp_input_ipv6(net, pkt, local, datagram);
+	else if (ipv6_of(pkt)->next_header == WIRE_PROTOCOL_TCP)
+		tcp_segment_input(net, pkt, local, pkt->data + HEADERS_LEN, be16(ipv6_of(pkt)->payload_len));
 	else
 		pkt_drop(pkt, net->counters, DROP_IP_PROTOCOL);
 	return false;

@@ -156,7 +156,7 @@ net_input(struct net *net, uint64_t now_ns, struct pkt *pkts, uint32_t n, struct
 
 	CHECK(n <= BURST_MAX);
 	net->now_ns = now_ns;
-	net->error_count = 0;
+	net->error_count = net->segment_count = 0;
 	if (net->config.frags)
 		frags_release(net->config.frags);
 	for (uint32_t i = 0; i < n; i++)

@@ -8,7 +8,8 @@
  *   same way when the datagram is handed on (base/pkt.h, invariant 3).
  * Threads: one struct net a worker; `shared` is of all. Memory: fixed; frags is the caller's. Pure.
  * Invariants: 1. after net_input every pkt is PKT_SEND (answered in place),
- *   PKT_DROP (named), PKT_DONE (consumed), or PKT_PENDING and named by exactly one datagram.
+ *   PKT_DROP (named), PKT_DONE (consumed), or PKT_PENDING and named by exactly one datagram
+ *   or TCP segment.
  *   2. a reply to a datagram may be written at data + PKT_UDP_PAYLOAD_OFFSET of its pkt. The
  *   payload stands there too, but that of a datagram put together from fragments, which is in frags
  *   until the next net_input. 3. nothing is sent to, or because of, a broadcast or multicast
@@ -25,6 +26,7 @@
 #include "base/now.h"
 #include "base/roles.h"
 #include "base/pkt.h"
+#include "net/tcp.h"
 
 struct frags; /* net/frag.h */
 
@@ -49,7 +51,8 @@ struct net_config {
 	uint8_t ipv6_count;       /* 0: no IPv6 */
 	uint8_t ipv6[NET_IPV6_MAX][16];
 	bool verify_checksums;    /* false: the NIC did, or the link cannot corrupt */
-	bool tx_checksum_offload; /* true: the NIC fills IPv4 and UDP checksums */
+	bool tx_checksum_offload; /* true: the NIC fills IPv4, UDP and TCP checksums */
+	bool tcp;                 /* TCP is served: its segments go to `segments` */
 	bool tell_arp;            /* ARP replies and announcements become datagrams of SERVICE_ARP */
 	bool announces;           /* this worker tells the network of the node's addresses */
 	struct net_shared *shared;/* NULL: this worker is alone */
@@ -89,6 +92,9 @@ struct net {
 	/* what ICMP said in the burst; net_input empties it */
 	struct icmp_error errors[BURST_MAX];
 	uint32_t error_count;
+	/* TCP segments of the burst, each with its pkt PKT_PENDING; net_input empties it */
+	struct tcp_segment segments[BURST_MAX];
+	uint32_t segment_count;
 	/* limits: when the next one would be due at an even pace */
 	uint64_t echo_ns, unreachable_ns;
 	/* announcing (announce.c) */
@@ -111,7 +117,7 @@ void net_address(const struct net *net, uint8_t local, uint8_t ip[16]);
 /*
  * Sorts a burst: ARP, neighbour solicitations and echo requests become their answers in place
  * (PKT_SEND), UDP for a known port becomes a datagram (PKT_PENDING), ICMP errors about TCP are
- * put into net->errors (PKT_DONE), fragments are kept (PKT_DONE) until their datagram is whole; anything
+ * put into net->errors (PKT_DONE), TCP segments into net->segments (PKT_PENDING), fragments are kept (PKT_DONE) until their datagram is whole; anything
  * else is a named drop. With tell_arp, ARP that is no request for us is a datagram too: its
  * payload is the ARP packet. Returns datagrams filled (<= n <= BURST_MAX).
  */

@@ -126,6 +126,9 @@ uint16_t nd_probe(const struct net *net, uint8_t local, uint8_t *frame);
 uint16_t nd_advertisement(const struct net *net, uint8_t local, uint8_t *frame);
 uint16_t nd_report(const struct net *net, uint8_t kind, uint8_t *frame);
 
+/* A TCP segment of an IP packet for us: into net->segments, or dropped. */
+void tcp_segment_input(struct net *net, struct pkt *pkt, uint8_t local, uint8_t *header, uint16_t len);
+
 /* RFC 768, of an IP packet for us: true: *datagram describes a payload for one of our services. */
 bool udp_input_ipv4(struct net *net, struct pkt *pkt, struct datagram *datagram);
 bool udp_input_ipv6(struct net *net, struct pkt *pkt, uint8_t local, struct datagram *datagram);
