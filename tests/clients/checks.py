@@ -8,6 +8,7 @@ programs know nothing of what answers: the tests run them against Redis or memca
 import contextlib
 import functools
 import sys
+import threading
 import time
 import traceback
 
@@ -43,6 +44,22 @@ def raises(kind, call, *arguments, text=""):
         assert text.lower() in str(error).lower(), f"said {error!r} instead of {text!r}"
         return error
     raise AssertionError(f"no error but {answer!r}")
+
+
+def together(work, count):
+    """work(0), work(1), ... in threads of their own; the first of their errors is this one's."""
+    wrong = []
+
+    def one(number):
+        try:
+            work(number)
+        except Exception as error:
+            wrong.append(error)
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(count)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    if wrong:
+        raise wrong[0]
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,14 +1,13 @@
 """pymemcache (text): pymemcache_client.py HOST PORT [proxy]"""
 import os
 import sys
-import threading
 import time
 
 import pymemcache
 from pymemcache.client.base import Client, PooledClient
 from pymemcache.exceptions import MemcacheClientError, MemcacheIllegalInputError
 
-from checks import SIZES, Checks, body, raises
+from checks import SIZES, Checks, body, raises, together
 
 host, port, proxy = sys.argv[1], int(sys.argv[2]), sys.argv[3:4] == ["proxy"]
 P = f"pymc-{os.getpid()}-" + ("p-" if proxy else "")
@@ -103,9 +102,7 @@ with checks("twenty threads, one pool"):
             pool.set(k(f"t{n}"), f"{n}-{i}")
             if pool.get(k(f"t{n}")) != f"{n}-{i}".encode():
                 bad.append((n, i))
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
-    [t.start() for t in threads]
-    [t.join() for t in threads]
+    together(work, 20)
     pool.close()
     assert not bad, bad
 if not proxy:

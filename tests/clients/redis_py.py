@@ -1,14 +1,13 @@
 """redis-py: redis_py.py HOST PORT [hiredis|python|proxy] [password=TEXT]"""
 import os
 import sys
-import threading
 import time
 
 import redis
 from redis import connection
 from redis.exceptions import LockError, LockNotOwnedError, ResponseError, WatchError
 
-from checks import SIZES, Checks, body, raises
+from checks import SIZES, Checks, body, raises, together
 
 host, port, how = sys.argv[1], int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "python"
 password = next((a[9:] for a in sys.argv if a.startswith("password=")), None)
@@ -154,15 +153,13 @@ def locks():
     with checks("lock: eight threads, one at a time"):
         inside, seen = [], []
 
-        def work():
+        def work(_):
             for _ in range(5):
                 with r.lock(k("turn"), timeout=10, sleep=0.001):
                     inside.append(1)
                     seen.append(len(inside))
                     inside.pop()
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        [t.start() for t in threads]
-        [t.join() for t in threads]
+        together(work, 8)
         assert seen == [1] * 40, seen
     with checks("any other script is refused or run, and the connection stays"):
         try:
@@ -247,9 +244,7 @@ def connections():
                 r.set(k(f"t{n}"), f"{n}-{i}")
                 if r.get(k(f"t{n}")) != f"{n}-{i}".encode():
                     bad.append((n, i))
-        threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
-        [t.start() for t in threads]
-        [t.join() for t in threads]
+        together(work, 20)
         assert not bad, bad
     with checks("select 0 and quit"):
         c = redis.Redis(host=host, port=port, password=password, db=0, single_connection_client=True)

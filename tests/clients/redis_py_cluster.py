@@ -1,13 +1,12 @@
 """redis-py's cluster client: redis_py_cluster.py HOST PORT"""
 import os
 import sys
-import threading
 
 import redis
 from redis.cluster import RedisCluster
 from redis.exceptions import ResponseError
 
-from checks import SIZES, Checks, body, raises
+from checks import SIZES, Checks, body, raises, together
 
 host, port = sys.argv[1], int(sys.argv[2])
 P = f"rpc-{os.getpid()}-"
@@ -64,8 +63,6 @@ with checks("ten threads"):
             r.set(f"{P}t{n}-{i}", n)
             if r.get(f"{P}t{n}-{i}") != b"%d" % n:
                 bad.append((n, i))
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(10)]
-    [t.start() for t in threads]
-    [t.join() for t in threads]
+    together(work, 10)
     assert not bad, bad
 checks.end()

@@ -1,11 +1,12 @@
 /*
- * loopback_node.c - nodes on loopback UDP sockets, for tests of the client side.
+ * loopback_node.c - nodes on loopback sockets, for tests of the client side.
  *
  * Purpose: the real lib/serve, lib/store and forwarding, on model leaves, without DPDK, root
  *   or a lab; every worker is a socket and takes its turn in one thread. A shim
  *   between socket and serve loses, doubles and reorders datagrams both ways.
  * Usage: loopback_node [--port N] [--workers N] [--memory-mb N] [--key-file FILE]
  *   [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--seed N] [--nodes N]
+ *   [--memcached PORT] over TCP; of a cluster, node I listens on PORT + I - 1
  *   Prints "ready PORT..." (of each node) when it answers; ends with its parent or on SIGTERM.
  *   Binds 127.0.0.1 only; port 0 (the default) takes free ones, one after another.
  * With more nodes than one they are a cluster n1, n2, ... of epoch 1, and lines on the
@@ -34,9 +35,10 @@
 #include "seal/seal.h"
 #include "store/reclaim.h"
 #include "tests/tools/loopback_cluster.h"
+#include "tests/tools/loopback_stream.h"
 
 struct settings {
-	uint32_t nodes, workers, memory_mb, port;
+	uint32_t nodes, workers, memory_mb, port, memcached;
 	double loss, duplicate, reorder;
 	uint64_t seed;
 	bool authenticate;
@@ -206,12 +208,14 @@ run_worker(struct worker *worker)
 		all.spare_pkts[i] = (struct pkt){ .data = all.spare_bytes[i], .room = PACKET_SIZE };
 	receive_mail(worker);
 	receive_datagrams(worker);
+	streams_before(worker, burst);
 	serve_parse(worker->serve, burst);
 	serve_run(worker->serve, burst);
 	serve_compose(worker->serve, burst);
 	for (uint32_t i = 0; i < burst->reply_count; i++)
 		shim_take(worker, &worker->out, pass_out, burst->replies[i].pkt->data + PKT_UDP_PAYLOAD_OFFSET,
 		    burst->replies[i].payload_len, burst->replies[i].peer);
+	streams_after(worker, burst);
 	if (burst->datagram_count == 0)
 		shim_release(worker, &worker->out, pass_out, true);
 	send_mail(worker->node);
@@ -223,14 +227,15 @@ run_worker(struct worker *worker)
 static bool
 run_all(void)
 {
-	bool some = false;
+	bool some = streams_accept(now_read().mono_ns);
 
 	for (uint32_t n = 0; n < all.node_count; n++) {
 		struct node *node = &all.nodes[n];
 
 		for (uint32_t i = 0; i < node->worker_count && node->running && !node->paused; i++) {
 			run_worker(&node->workers[i]);
-			some |= all.burst.datagram_count > 0 || node->workers[i].mail_count > 0 || all.burst.reply_count > 0;
+			some |= all.burst.datagram_count > 0 || node->workers[i].mail_count > 0 || all.burst.reply_count > 0 ||
+			    all.burst.turn_count > 0 || streams_restless(&node->workers[i]);
 		}
 		if (all.node_count > 1 && node->running && !node->paused)
 			some |= core_run(node);
@@ -305,6 +310,8 @@ start_worker(struct worker *worker, struct serve_config *config, uint32_t number
 	worker->mail_count = worker->late_count = 0;
 	config->worker = number;
 	config->counters = &worker->counters;
+	if (!stream_worker_start(worker))
+		return NULL;
 	return serve_create(config, error);
 }
 
@@ -314,7 +321,9 @@ start_node(struct node *node, struct error *error)
 {
 	struct serve_config config = { .worker_count = settings.workers, .start_wall_ms = now_read().wall_ms,
 		.native_port = node->first_port, .epoch = 1, .require_auth = settings.authenticate,
-		.version = SLIPRING_VERSION, .ring = all.node_count > 1 ? &node->published : NULL };
+		.version = SLIPRING_VERSION, .connections_max = CONNECTIONS_MAX,
+		.protocols = { [SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol },
+		.ring = all.node_count > 1 ? &node->published : NULL };
 
 	node->store = config.store = start_store(node->number - 1, error);
 	if (!node->store)
@@ -345,6 +354,7 @@ stop_node(struct node *node)
 	for (uint32_t i = 0; i < settings.workers; i++) {
 		close(node->workers[i].fd);
 		serve_destroy(node->workers[i].serve);
+		stream_worker_stop(&node->workers[i]);
 		free(node->workers[i].late);
 		node->workers[i].late = NULL;
 	}
@@ -441,7 +451,7 @@ take_commands(void)
 static void
 loop(void)
 {
-	struct pollfd fds[NODES_MAX * WORKER_MAX + 1];
+	static struct pollfd fds[NODES_MAX * WORKER_MAX * (1 + CONNECTIONS_MAX) + 1 + 2 * NODES_MAX];
 
 	while (!stopping) {
 		nfds_t n = 0;
@@ -455,6 +465,7 @@ loop(void)
 				fds[n++] = (struct pollfd){ all.nodes[i].workers[w].fd, POLLIN, 0 };
 		if (all.node_count > 1)
 			fds[n++] = (struct pollfd){ STDIN_FILENO, POLLIN, 0 };
+		n += streams_poll(fds + n);
 		poll(fds, n, 1);
 	}
 }
@@ -479,7 +490,7 @@ parse_arguments(int argc, char **argv)
 	static const struct option options[] = { { "port", 1, NULL, 'p' }, { "workers", 1, NULL, 'w' },
 		{ "memory-mb", 1, NULL, 'm' }, { "loss", 1, NULL, 'l' }, { "duplicate", 1, NULL, 'd' },
 		{ "reorder", 1, NULL, 'r' }, { "seed", 1, NULL, 's' }, { "key-file", 1, NULL, 'k' },
-		{ "nodes", 1, NULL, 'n' }, { 0 } };
+		{ "nodes", 1, NULL, 'n' }, { "memcached", 1, NULL, 'M' }, { 0 } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -493,6 +504,7 @@ parse_arguments(int argc, char **argv)
 		case 's': settings.seed = strtoull(optarg, NULL, 10); break;
 		case 'k': read_key(optarg); break;
 		case 'n': settings.nodes = (uint32_t)atoi(optarg); break;
+		case 'M': settings.memcached = (uint32_t)atoi(optarg); break;
 		default: exit(2);
 		}
 	}
@@ -533,6 +545,10 @@ start_all(struct error *error)
 		}
 		if (!start_node(node, error))
 			return false;
+		if (settings.memcached && !stream_listen(node, SERVICE_MEMCACHED_STREAM, (uint16_t)(settings.memcached + i))) {
+			snprintf(error->text, sizeof error->text, "TCP port %u is not free", settings.memcached + i);
+			return false;
+		}
 	}
 	if (all.node_count > 1)
 		publish(1, 0);
