@@ -21,7 +21,7 @@ sim: $(SIM) ## one simulated cluster run, told step by step: SEED=
 	@$(SIM) seed $(SEED) -v
 
 sim-many: $(SIM) ## N (1000) simulated runs, each with faults of its own, from SEED on
-	@$(SIM) many $(SEED) $(N)
+	@scripts/keep sim-many $(SIM) many $(SEED) $(N)
 
 sim-traffic: $(SIM) ## the same with stores and operations on top, told step by step: SEED=
 	@$(SIM) traffic $(SEED) -v
@@ -30,7 +30,7 @@ sim-mutants: $(SIM) ## every deliberate protocol bug must be found by the simula
 	@$(SIM) mutants 1 600
 
 sim-promises: $(SIM) ## detection times, restarts, 24 simulated hours at 20 % loss
-	@$(SIM) promises $(SEED) long
+	@scripts/keep sim-promises $(SIM) promises $(SEED) long
 
 sim-test: $(SIM) ## what `make test` runs of the simulator: fixed seeds, then new ones for SIM_SECONDS (120)
 	@scripts/run-sim $(SIM)
