@@ -132,10 +132,22 @@ core_view_news(struct core *core, const struct cluster_action *action)
 	tell(core, event);
 }
 
+/* Fewer nodes than copies are wanted of each key: that is as it is, and somebody should know. */
+static void
+tell_owners(const struct ring_snapshot *ring)
+{
+	uint32_t owners = ring->table.owner_count;
+
+	if (owners < ring->topology.replication)
+		log_warn("cluster: replication_factor is %u, and %u node%s slots: each key has %u owner%s", ring->topology.replication,
+		    owners, owners == 1 ? " owns" : "s own", owners, owners == 1 ? "" : "s");
+}
+
 void
 core_view_epoch(struct core *core)
 {
 	tell(core, event_add(core));
+	tell_owners(&atomic_load_explicit(core->published, memory_order_relaxed)->snapshot);
 }
 
 static bool

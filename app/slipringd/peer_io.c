@@ -221,6 +221,10 @@ peer_io_in(struct peer_io *io, uint32_t worker, const struct datagram *datagrams
 		if (datagram->service < SERVICE_PEER)
 			continue;
 		count++;
+		if (datagram->payload_len > UDP_PAYLOAD_MAX) { /* of a jumbo frame: no node sends such */
+			pkt_drop(datagram->pkt, counters, DROP_UDP_LARGE);
+			continue;
+		}
 		class = class_of(io, datagram);
 		frame = take(io, worker, class);
 		if (!frame) {

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/limits.h"
 #include "cluster/mutation.h"
 #include "seal/digest.h"
 
@@ -207,7 +208,7 @@ header_verdict(const struct envelope *envelope, const uint8_t *packet, size_t le
 {
 	size_t overhead = ENVELOPE_HEADER_LEN + (envelope->config.insecure ? (size_t)ENVELOPE_CLEAR_LEN : AEAD_TAG_LEN);
 
-	if (len < overhead || packet[0] != ENVELOPE_VERSION || packet[3] >= ENVELOPE_CLASS_COUNT ||
+	if (len < overhead || len > UDP_PAYLOAD_MAX || packet[0] != ENVELOPE_VERSION || packet[3] >= ENVELOPE_CLASS_COUNT ||
 	    load_le64(packet + 8) == 0)
 		return ENVELOPE_MALFORMED;
 	if ((packet[1] == AEAD_NONE) != envelope->config.insecure)

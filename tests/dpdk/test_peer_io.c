@@ -122,6 +122,34 @@ other_datagrams_are_left_to_others(void **state)
 	peer_io_give(io, &frame, 1);
 }
 
+/* A frame of a network with jumbo frames has room for more than a node's packet. */
+static void
+a_packet_that_is_too_long_is_dropped_by_name(void **state)
+{
+	static uint8_t bytes[2000];
+	struct pkt pkt = { .disposition = PKT_PENDING };
+	struct datagram datagram = { .pkt = &pkt, .service = SERVICE_PEER, .payload = bytes };
+	struct peer_frame *frame;
+
+	(void)state;
+	role_worker_begin();
+	role_core_begin();
+	for (datagram.payload_len = UDP_PAYLOAD_MAX + 1; datagram.payload_len < sizeof bytes; datagram.payload_len++) {
+		uint64_t before = drop_read(&counters, DROP_UDP_LARGE);
+
+		pkt.disposition = PKT_PENDING;
+		assert_int_equal(peer_io_in(io, 0, &datagram, 1, &counters), 1);
+		assert_int_equal(drop_read(&counters, DROP_UDP_LARGE), before + 1);
+		assert_int_equal(peer_io_receive(io, PEER_CLASS_DATA, &frame, 1), 0);
+	}
+	datagram.payload_len = UDP_PAYLOAD_MAX;
+	pkt.disposition = PKT_PENDING;
+	assert_int_equal(peer_io_in(io, 0, &datagram, 1, &counters), 1);
+	assert_int_equal(peer_io_receive(io, PEER_CLASS_DATA, &frame, 1), 1);
+	assert_int_equal(frame->len, UDP_PAYLOAD_MAX);
+	peer_io_give(io, &frame, 1);
+}
+
 static void
 send(enum peer_class class, uint8_t name)
 {
@@ -221,6 +249,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_flood_of_data_leaves_room_for_control, begin, end),
 		cmocka_unit_test_setup_teardown(other_datagrams_are_left_to_others, begin, end),
+		cmocka_unit_test_setup_teardown(a_packet_that_is_too_long_is_dropped_by_name, begin, end),
 		cmocka_unit_test_setup_teardown(control_leaves_first_and_no_round_takes_more_than_a_burst, begin, end),
 		cmocka_unit_test_setup_teardown(every_frame_comes_back_to_its_pool, begin, end),
 		cmocka_unit_test_setup_teardown(a_raw_frame_is_sent_as_it_is, begin, end),

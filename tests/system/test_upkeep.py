@@ -140,6 +140,18 @@ def test_a_seed_that_moved_is_found_by_its_name(three):
     assert f"cluster: seed seed.test is at {three.address('n1')} now" in three.log("n4")
 
 
+def test_a_replication_factor_above_the_cluster_is_told_and_served():
+    """Two nodes of which each key should have four owners: it has two, the log says so, and the table is one."""
+    with cluster.cluster("rf", nodes=2, settings={"cluster.replication_factor": "4"}) as lab:
+        lab.await_settled(30)
+        rings = [lab.get(node, "/cluster/ring") for node in lab.nodes()]
+        assert {(ring["replication_factor"], ring["owners"], ring["table_digest"]) for ring in rings} == {(4, 2, rings[0]["table_digest"])}
+        for node in lab.nodes():
+            assert re.search(r"WARN \S+ cluster: replication_factor is 4, and 2 nodes own slots: each key has 2 owners", lab.log(node))
+        lab.client("n1").set(b"k", b"v")
+        assert lab.client("n2").get(b"k") == b"v"
+
+
 def test_slow_heartbeats_do_not_make_slow_starts():
     """With a heartbeat in two seconds: one table within a fifth of the 40 s that it once took."""
     begin = time.monotonic()

@@ -198,6 +198,69 @@ garbage_is_counted_and_changes_nothing(void **state)
 	assert_true(nodes[0].counters.refused[ENVELOPE_MALFORMED] > 0);
 }
 
+/* A genuine packet of n2 to n1 with one section, whose header says it has `told` bytes behind the `len` there are. */
+static void
+tell(uint8_t type, uint16_t len, uint16_t told)
+{
+	const struct ring_topology *topology = cluster_topology(&nodes[1]);
+	struct peer_header header = { .sender = nodes[1].self->id, .to_boot = nodes[0].config.boot,
+		.incarnation = nodes[1].self->record.incarnation, .state = PEER_ALIVE, .epoch = topology->epoch,
+		.epoch_digest = nodes[1].authority.committed.digest, .table_digest = nodes[1].members.digest };
+	uint8_t packet[UDP_PAYLOAD_MAX], *section;
+	struct writer out = writer_of(packet + ENVELOPE_HEADER_LEN, PEER_PAYLOAD_MAX);
+	struct cluster_event event = { .kind = CLUSTER_PACKET, .from = { .port = 2 }, .data = packet };
+
+	peer_header_compose(&out, &header);
+	section = peer_section_begin(&out, type, 0);
+	memset(writer_take(&out, len), 0, len);
+	peer_section_end(&out, section);
+	store_le16(section + 2, told);
+	event.len = envelope_seal(&nodes[1].envelope, packet, (size_t)(out.at - packet) - ENVELOPE_HEADER_LEN, ENVELOPE_CONTROL);
+	cluster_step(&nodes[0], (struct now){ .mono_ns = now_ns }, &event, &actions);
+	assert_true(actions.genuine);
+	cluster_check(&nodes[0]);
+}
+
+static void
+what_a_member_says_that_cannot_be_read_is_counted_and_changes_nothing(void **state)
+{
+	const struct cluster_counters *counters = &nodes[0].counters;
+	uint64_t digest = nodes[0].members.digest, changes = counters->changes, epoch = cluster_topology(&nodes[0])->epoch;
+
+	(void)state;
+	tell(200, 8, 8); /* of a later release, perhaps */
+	assert_int_equal(counters->unknown_sections, 1);
+	assert_int_equal(counters->malformed, 0);
+	tell(PEER_HEARTBEAT, 8, 1400); /* longer than its packet */
+	assert_int_equal(counters->malformed, 1);
+	for (uint8_t type = PEER_HEARTBEAT; type <= PEER_LINK; type++) /* too short for what they are */
+		tell(type, 1, 1);
+	assert_true(counters->malformed >= 5);
+	assert_int_equal(nodes[0].members.digest, digest);
+	assert_int_equal(counters->changes, changes);
+	assert_int_equal(cluster_topology(&nodes[0])->epoch, epoch);
+	pass(1000);
+	for (int i = 0; i < NODES; i++)
+		assert_int_equal(state_of(0, i), PEER_ALIVE);
+}
+
+/* Longer than any datagram that a node sends: refused before it is looked at. */
+static void
+an_oversized_packet_is_refused(void **state)
+{
+	static uint8_t packet[65536];
+	struct cluster_event event = { .kind = CLUSTER_PACKET, .from = { .port = 2 }, .data = packet };
+	uint64_t before = nodes[0].counters.refused[ENVELOPE_MALFORMED];
+
+	(void)state;
+	memset(packet, 1, sizeof packet);
+	for (event.len = UDP_PAYLOAD_MAX + 1; event.len < sizeof packet; event.len += 1000, before++) {
+		cluster_step(&nodes[0], (struct now){ .mono_ns = now_ns }, &event, &actions);
+		assert_int_equal(nodes[0].counters.refused[ENVELOPE_MALFORMED], before + 1);
+		assert_false(actions.genuine);
+	}
+}
+
 int
 main(void)
 {
@@ -206,6 +269,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_silent_node_is_suspected_then_dead_then_without_slots_and_comes_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_node_that_leaves_is_left_and_does_not_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_restarted_node_raises_its_incarnation_over_its_former_life, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_member_says_that_cannot_be_read_is_counted_and_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_oversized_packet_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(garbage_is_counted_and_changes_nothing, setup, teardown),
 	};
 
