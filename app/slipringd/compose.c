@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "compose_cluster.h"
+#include "control/secret_file.h"
 #include "keyfile.h"
 #include "log.h"
 #include "preflight.h"
@@ -97,12 +98,39 @@ compose_store(const struct config *config, struct store_config *store)
 }
 
 static void
+listen_on(struct tcp_config *tcp, uint32_t port, enum service service)
+{
+	tcp->listen[tcp->listen_count].port = (uint16_t)port;
+	tcp->listen[tcp->listen_count++].service = (uint8_t)service;
+}
+
+static void
+compose_tcp(const struct config *config, struct tcp_config *tcp)
+{
+	tcp_defaults(tcp);
+	if (config->memcached_tcp)
+		listen_on(tcp, config->memcached_port, SERVICE_MEMCACHED_STREAM);
+	if (config->resp_enabled)
+		listen_on(tcp, config->resp_port, SERVICE_RESP);
+	tcp->connections_max = config->tcp_connections;
+	tcp->memory_bytes = config->tcp_memory;
+	tcp->per_source_max = config->tcp_per_source;
+	tcp->half_open_max = config->tcp_half_open;
+	tcp->idle_timeout_s = (uint32_t)(config->tcp_idle_timeout / NS_PER_SEC);
+	tcp->keepalive_s = (uint32_t)(config->tcp_keepalive / NS_PER_SEC);
+	tcp->rto_min_us = (uint32_t)(config->tcp_rto_min / NS_PER_US);
+}
+
+static void
 compose_services(const struct config *config, struct node_config *node)
 {
 	node->serve.native_port = (uint16_t)config->native_port;
 	node->serve.require_auth = config->native_require_auth;
+	node->serve.resp_redirect = config->resp_cluster == RESP_REDIRECT;
+	node->serve.connections_max = config->tcp_connections;
 	node->echo_port = (uint16_t)config->echo_port;
-	if (!config->memcached_enabled)
+	compose_tcp(config, &node->tcp);
+	if (!config->memcached_udp)
 		return;
 	node->memcached_port = (uint16_t)config->memcached_port;
 	node->serve.memcached_allow_count = config->memcached_allow.count;
@@ -143,6 +171,43 @@ core_on_worker(const struct config *config, const struct io_config *io)
 	return config->cluster_core == CORE_WORKER;
 }
 
+/* One line, without what ends it. */
+static enum status
+read_password(const char *name, const char *path, char *password, size_t size, struct error *error)
+{
+	char *text;
+	size_t len;
+
+	if (!*path)
+		return STATUS_OK;
+	text = secret_file_read(name, path, true, error);
+	if (!text)
+		return error->status;
+	len = strcspn(text, "\r\n");
+	if (len == 0 || len >= size || text[len + strspn(text + len, "\r\n")] != '\0') {
+		secret_file_free(text);
+		return error_set(error, STATUS_INVALID, "%s %s: must hold one line of 1 to %zu characters", name, path, size - 1);
+	}
+	memcpy(password, text, len);
+	password[len] = '\0';
+	secret_file_free(text);
+	return STATUS_OK;
+}
+
+static enum status
+compose_passwords(const struct config *config, struct serve_config *serve, struct error *error)
+{
+	if (read_password("resp.password_file", config->resp_password_file, serve->resp_password,
+	    sizeof serve->resp_password, error) != STATUS_OK ||
+	    read_password("memcached.password_file", config->memcached_password_file, serve->memcached_password,
+	    sizeof serve->memcached_password, error) != STATUS_OK)
+		return error->status;
+	if (*serve->memcached_password && !strchr(serve->memcached_password, ':'))
+		return error_set(error, STATUS_INVALID, "memcached.password_file %s: must hold USER:PASSWORD",
+		    config->memcached_password_file);
+	return STATUS_OK;
+}
+
 enum status
 compose_node(const struct config *config, const struct io_profile *profile, struct node_config *node,
     struct error *error)
@@ -162,6 +227,8 @@ compose_node(const struct config *config, const struct io_profile *profile, stru
 	compose_address(config, node);
 	if (*config->native_shared_key_file &&
 	    keyfile_read("native.shared_key_file", config->native_shared_key_file, node->serve.shared_key, error) != STATUS_OK)
+		return error->status;
+	if (compose_passwords(config, &node->serve, error) != STATUS_OK)
 		return error->status;
 	node->cluster = config->cluster_enabled;
 	if (node->cluster && compose_cluster(config, &node->core, error) != STATUS_OK)

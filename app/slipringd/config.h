@@ -41,6 +41,7 @@ enum config_key {
 enum config_log_format { LOG_FORMAT_TEXT = 0, LOG_FORMAT_JSON };
 enum config_idle { IDLE_BUSY = 0, IDLE_ADAPTIVE };
 enum config_core { CORE_AUTO = 0, CORE_THREAD, CORE_WORKER };
+enum config_resp_cluster { RESP_FORWARD = 0, RESP_REDIRECT };
 enum config_huge_pages { HUGE_PAGES_AUTO = 0, HUGE_PAGES_YES, HUGE_PAGES_NO };
 
 struct config {

@@ -65,15 +65,17 @@ verify_ports(const struct verify *verify)
 	if (last > 65535)
 		complain(verify, CONFIG_native_port, "%u workers need ports %u..%u, and there are none past 65535",
 		    config->workers, config->native_port, last);
-	if (config->memcached_enabled && config->memcached_port >= config->native_port &&
+	if (config->memcached_udp && config->memcached_port >= config->native_port &&
 	    config->memcached_port <= last)
 		complain(verify, CONFIG_memcached_port, "%u is one of the native ports %u..%u",
 		    config->memcached_port, config->native_port, last);
 	if (config->echo_port >= config->native_port && config->echo_port <= last)
 		complain(verify, CONFIG_echo_port, "%u is one of the native ports %u..%u",
 		    config->echo_port, config->native_port, last);
-	if (config->memcached_enabled && config->echo_port == config->memcached_port)
+	if (config->memcached_udp && config->echo_port == config->memcached_port)
 		complain(verify, CONFIG_echo_port, "%u is memcached.port too", config->echo_port);
+	if (config->memcached_tcp && config->resp_enabled && config->resp_port == config->memcached_port)
+		complain(verify, CONFIG_resp_port, "%u is memcached.port too; one TCP port speaks one protocol", config->resp_port);
 }
 
 static void
@@ -97,8 +99,8 @@ verify_access(const struct verify *verify)
 	if (!config->ipv4.len)
 		complain(verify, CONFIG_ipv4, "not given; the node needs an address to answer on: "
 		    "ipv4: 10.9.0.1/24 in the configuration, or --ipv4 10.9.0.1/24");
-	if (config->memcached_enabled && !config->memcached_allow.count)
-		complain(verify, CONFIG_memcached_enabled, "memcached.allow is empty, so nobody would be answered; "
+	if (config->memcached_udp && !config->memcached_allow.count)
+		complain(verify, CONFIG_memcached_udp, "memcached.allow is empty, so nobody would be answered; "
 		    "list the clients' networks");
 	if (config->native_require_auth && !*config->native_shared_key_file)
 		complain(verify, CONFIG_native_require_auth, "native.shared_key_file is empty, so nobody could "
@@ -187,7 +189,7 @@ verify_cluster_port(const struct verify *verify)
 
 	if (port >= config->native_port && port < config->native_port + config->workers)
 		complain(verify, CONFIG_cluster_port, "%u is one of the native ports", port);
-	if ((config->memcached_enabled && port == config->memcached_port) || port == config->echo_port)
+	if ((config->memcached_udp && port == config->memcached_port) || port == config->echo_port)
 		complain(verify, CONFIG_cluster_port, "%u is %s too", port,
 		    port == config->echo_port ? "echo.port" : "memcached.port");
 }

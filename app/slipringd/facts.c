@@ -29,14 +29,14 @@ facts_worker(const struct node_config *config, const struct port_info *port, uin
 }
 
 static uint32_t
-add_socket(const struct node_config *config, uint32_t port, const char *service, const char *detail,
-    struct facts_socket *socket)
+add_socket(const struct node_config *config, const char *protocol, uint32_t port, const char *service,
+    const char *detail, struct facts_socket *socket)
 {
 	const uint8_t *ip = config->ipv4;
 
 	if (port == 0)
 		return 0;
-	snprintf(socket->protocol, sizeof socket->protocol, "udp");
+	snprintf(socket->protocol, sizeof socket->protocol, "%s", protocol);
 	snprintf(socket->local, sizeof socket->local, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], port);
 	snprintf(socket->service, sizeof socket->service, "%s", service);
 	snprintf(socket->detail, sizeof socket->detail, "%s", detail);
@@ -52,10 +52,13 @@ facts_sockets(const struct node_config *config, struct facts_socket sockets[FACT
 	CHECK(config->io.worker_count <= WORKER_MAX);
 	for (uint32_t i = 0; i < config->io.worker_count; i++) {
 		snprintf(detail, sizeof detail, "worker %u", i);
-		count += add_socket(config, config->serve.native_port + i, "native", detail, &sockets[count]);
+		count += add_socket(config, "udp", config->serve.native_port + i, "native", detail, &sockets[count]);
 	}
-	count += add_socket(config, config->memcached_port, "memcached", "all workers", &sockets[count]);
-	count += add_socket(config, config->echo_port, "echo", "all workers", &sockets[count]);
+	count += add_socket(config, "udp", config->memcached_port, "memcached", "all workers", &sockets[count]);
+	count += add_socket(config, "udp", config->echo_port, "echo", "all workers", &sockets[count]);
+	for (uint32_t i = 0; i < config->tcp.listen_count; i++)
+		count += add_socket(config, "tcp", config->tcp.listen[i].port,
+		    config->tcp.listen[i].service == SERVICE_RESP ? "resp" : "memcached", "all workers", &sockets[count]);
 	return count;
 }
 

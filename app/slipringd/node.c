@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "proto/native.h"
+#include "proto/stream.h"
 #include "seal/seal.h"
 #include "slipringd/facts.h"
 #include "store/reclaim.h"
@@ -32,6 +33,7 @@ draw_secrets(struct node_config *config)
 {
 	seal_random(config->store.secret, sizeof config->store.secret);
 	seal_random(config->serve.cookie_secret, sizeof config->serve.cookie_secret);
+	seal_random(config->tcp.secret, sizeof config->tcp.secret);
 	do
 		seal_random(&config->serve.boot, sizeof config->serve.boot);
 	while (config->serve.boot == 0 || config->serve.boot == NATIVE_BOOT_NOBODY);
@@ -82,6 +84,7 @@ fill_net(struct node *node, uint32_t worker, struct net_config *net)
 	net->shared = &node->net_shared;
 	net->verify_checksums = config->io.profile.verify_checksums;
 	net->tx_checksum_offload = info.tx_checksum;
+	net->tcp = config->tcp.listen_count > 0;
 	for (uint32_t i = 0; i < config->io.worker_count; i++)
 		add_port(net, (uint16_t)(config->serve.native_port + i), SERVICE_NATIVE);
 	add_port(net, config->memcached_port, SERVICE_MEMCACHED);
@@ -113,7 +116,7 @@ static ON_MAIN enum status
 create_worker(struct node *node, uint32_t i, struct error *error)
 {
 	struct worker_config config = { .idle = node->config.idle, .idle_polls = node->config.idle_polls,
-		.idle_sleep_ms = node->config.idle_sleep_ms, .serve = node->config.serve };
+		.idle_sleep_ms = node->config.idle_sleep_ms, .serve = node->config.serve, .tcp = node->config.tcp };
 
 	/* Other nodes want this CPU, too, and the work there is may wait for one of them. */
 	if (node->config.io.float_lcores && node->core && config.idle_polls > SHARED_POLLS)
@@ -123,6 +126,7 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	config.serve.store = node->store;
 	config.serve.counters = &node->counters[i];
 	config.serve.ring = node->core ? &node->ring : NULL;
+	config.serve.protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
 	config.serve.core_counters = node->core ? &node->core_counters : NULL;
 	for (uint32_t w = 0; w < node->config.io.worker_count; w++)
 		config.serve.all_counters[w] = &node->counters[w];

@@ -9,6 +9,7 @@
 #define SLIPRINGD_NODE_H
 
 #include "io/io.h"
+#include "net/tcp.h"
 #include "serve/serve.h"
 #include "slipringd/core_node.h"
 #include "slipringd/local.h"
@@ -26,6 +27,7 @@ struct node_config {
 	uint8_t mac[6];
 	uint16_t memcached_port;   /* 0: off */
 	uint16_t echo_port;        /* 0: off */
+	struct tcp_config tcp;     /* each worker's; listen_count 0: no TCP. The secret is drawn */
 	bool cluster;              /* core below counts */
 	struct core_config core;   /* MAC and boot are filled in */
 };

@@ -23,7 +23,7 @@
 #include "value.h"
 
 enum {
-	SCHEMA_KEYS_MAX = 64,
+	SCHEMA_KEYS_MAX = 96,
 	SCHEMA_PATH_SIZE = 64,
 	PROBLEMS_MAX = 16,
 	PLACE_SIZE = 120,

@@ -114,6 +114,43 @@ peers_in(struct worker *w)
 	return n;
 }
 
+/* Connections that have something for the application: their turns join the burst. */
+static ON_WORKER uint32_t
+streams_in(struct worker *w)
+{
+	struct burst *b = &w->burst;
+	uint64_t now_ns = b->now.mono_ns;
+
+	if (!w->tcp)
+		return 0;
+	tcp_input(w->tcp, now_ns, w->net.segments, w->net.segment_count);
+	if (w->net.error_count)
+		tcp_errors_input(&w->net, w->tcp, now_ns);
+	tcp_timers(w->tcp, now_ns);
+	for (uint32_t i = 0; i < b->resumed_count; i++)
+		tcp_resume(w->tcp, b->resumed[i]);
+	b->resumed_count = 0;
+	b->turns = w->turns;
+	b->turn_count = tcp_turns(w->tcp, now_ns, w->turns, WORKER_TURNS_MAX);
+	return b->turn_count;
+}
+
+/* What the application made of its turns, and all that connections have to send. */
+static ON_WORKER uint32_t
+streams_out(struct worker *w)
+{
+	struct burst *b = &w->burst;
+	uint64_t now_ns = b->now.mono_ns;
+	uint32_t n;
+
+	if (!w->tcp)
+		return 0;
+	tcp_apply(w->tcp, now_ns, w->turns, b->turn_count);
+	n = tcp_output(w->tcp, now_ns, &b->spares, w->tcp_frames, WORKER_TCP_FRAMES_MAX);
+	tcp_frames_output(&w->net, w->tcp_frames, n);
+	return n;
+}
+
 enum round { ROUND_EMPTY, ROUND_OF_PEERS /* nothing but frames from and to other nodes */, ROUND_BUSY };
 
 /* One round: each stage takes the whole burst. */
@@ -121,7 +158,7 @@ static ON_WORKER enum round
 worker_poll(struct worker *w)
 {
 	struct burst *b = &w->burst;
-	uint32_t peers, mails, frames, heard;
+	uint32_t peers, mails, frames, heard, streams;
 
 	io_now(&b->now);
 	b->datagram_count = 0;
@@ -130,6 +167,7 @@ worker_poll(struct worker *w)
 	frames = port_rx(w->port, w->pkts, BURST_MAX - b->datagram_count, w->counters);
 	b->datagram_count += net_input(&w->net, b->now.mono_ns, w->pkts, frames, b->datagrams + b->datagram_count);
 	heard = peers_in(w);
+	streams = streams_in(w);
 	serve_parse(w->serve, b);
 	serve_run(w->serve, b);
 	serve_compose(w->serve, b);
@@ -138,13 +176,14 @@ worker_poll(struct worker *w)
 		b->reply_count += peer_io_replies(&w->peer_out, b->replies + b->reply_count);
 	net_timers(&w->net, b->now.mono_ns, &b->spares);
 	net_output(&w->net, b->replies, b->reply_count);
+	streams += streams_out(w);
 	transmit(w, frames);
 	mailbox_post(w);
 	serve_tick(w->serve, &b->now, frames ? TICK_STEPS_BUSY : TICK_STEPS_IDLE);
 	reclaim_quiescent();
 	if (peers)
 		peer_io_done(w->peer_io, &w->peer_out);
-	return frames + mails > heard ? ROUND_BUSY : frames + peers > 0 ? ROUND_OF_PEERS : ROUND_EMPTY;
+	return frames + mails + streams > heard ? ROUND_BUSY : frames + peers > 0 ? ROUND_OF_PEERS : ROUND_EMPTY;
 }
 
 /* Only work earns a full spell of polling: who slept in vain, or for gossip, soon sleeps again. */
@@ -157,15 +196,26 @@ soon_idle(struct worker *w)
 		w->idle_rounds = rounds;
 }
 
+/* Until a connection's timer is due, at most as long as may be slept. */
+static uint32_t
+sleep_us(const struct worker *w)
+{
+	uint64_t deadline = w->tcp ? tcp_deadline(w->tcp) : UINT64_MAX, now = w->burst.now.mono_ns;
+	uint64_t left = deadline <= now ? 0 : (deadline - now + NS_PER_US - 1) / NS_PER_US;
+
+	return (uint32_t)(left < w->config.idle_sleep_ms * 1000ull ? left : w->config.idle_sleep_ms * 1000ull);
+}
+
 static ON_WORKER void
 idle(struct worker *w)
 {
-	uint32_t wait_us = w->config.idle_sleep_ms * 1000, guest_us;
+	uint32_t wait_us, guest_us;
 
 	if (w->config.idle == WORKER_BUSY || ++w->idle_rounds < w->config.idle_polls)
 		return;
+	wait_us = sleep_us(w);
 	guest_us = w->guest.round ? w->guest.wait_us(w->guest.context) : wait_us;
-	if (guest_us == 0)
+	if (guest_us == 0 || wait_us == 0)
 		return;
 	counter_add(w->counters, COUNTER_SLEEPS, 1);
 	reclaim_offline(); /* else grace periods wait for the sleeper */
@@ -223,6 +273,20 @@ give_burst(struct burst *b)
 	free(b->spares.pkts);
 }
 
+static ON_MAIN enum status
+create_tcp(struct worker *w, struct error *error)
+{
+	struct now now;
+	uint64_t seed;
+
+	if (w->config.tcp.listen_count == 0)
+		return STATUS_OK;
+	io_now(&now);
+	memcpy(&seed, w->config.tcp.secret, sizeof seed);
+	w->tcp = tcp_create(&w->config.tcp, w->counters, now.mono_ns, seed + w->config.serve.worker, error);
+	return w->tcp ? STATUS_OK : error->status;
+}
+
 struct worker *
 worker_create(const struct worker_config *config, struct port *port, struct counters *counters,
     struct error *error)
@@ -242,7 +306,7 @@ worker_create(const struct worker_config *config, struct port *port, struct coun
 	snprintf(name, sizeof name, "mailbox%u", config->serve.worker);
 	w->mailbox = mailbox_create(name, MAILBOX_SIZE, error);
 	w->serve = w->mailbox ? serve_create(&config->serve, error) : NULL;
-	if (w->frags && w->serve && take_burst(&w->burst))
+	if (w->frags && w->serve && create_tcp(w, error) == STATUS_OK && take_burst(&w->burst))
 		return w;
 	worker_destroy(w);
 	return NULL;
@@ -280,6 +344,8 @@ worker_destroy(struct worker *w)
 	give_burst(&w->burst);
 	if (w->serve)
 		serve_destroy(w->serve);
+	if (w->tcp)
+		tcp_destroy(w->tcp);
 	if (w->mailbox)
 		mailbox_destroy(w->mailbox);
 	frags_destroy(w->frags);

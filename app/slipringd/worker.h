@@ -16,6 +16,7 @@
 
 #include "io/io.h"
 #include "net/net.h"
+#include "net/tcp_frame.h"
 #include "serve/serve.h"
 #include "slipringd/peer_io.h"
 
@@ -24,6 +25,11 @@ struct worker_guest {
 	bool (*round)(void *context);       /* whether there was anything to do; NULL: there is no guest */
 	uint32_t (*wait_us)(void *context); /* how long there is nothing to do unless mail comes */
 	void *context;
+};
+
+enum {
+	WORKER_TURNS_MAX = BURST_MAX,   /* connections whose input is looked at in a round */
+	WORKER_TCP_FRAMES_MAX = 128,    /* segments sent in a round; what is left goes with the next */
 };
 
 enum worker_idle {
@@ -38,6 +44,7 @@ struct worker_config {
 	struct net_config net;  /* but frags, which the worker creates */
 	uint8_t fragment_secret[16];
 	struct serve_config serve; /* names the worker: serve.worker of serve.worker_count */
+	struct tcp_config tcp;     /* listen_count 0: no TCP */
 };
 
 struct worker {
@@ -50,12 +57,15 @@ struct worker {
 	struct frags *frags;
 	struct worker_guest guest;
 	struct serve *serve;
+	struct tcp *tcp;         /* NULL: none is served */
 	/* owner lcore */
 	uint32_t idle_rounds;
 	struct net net;
 	struct pkt pkts[BURST_MAX];
 	struct burst burst;
 	struct peer_out peer_out;
+	struct turn turns[WORKER_TURNS_MAX];
+	struct tcp_frame tcp_frames[WORKER_TCP_FRAMES_MAX];
 	struct counters *counters;
 	/* written by the main thread */
 	atomic_bool stop;

@@ -85,7 +85,7 @@ def test_each_value_is_printed_with_its_origin(file):
 
 
 def test_what_is_printed_is_read_again(file):
-    first = slipringd("--print-config", "--config", file(GOOD), "--memory", "1536M", "--memcached.enabled",
+    first = slipringd("--print-config", "--config", file(GOOD), "--memory", "1536M", "--memcached.udp",
                       "--memcached.allow", "10.0.0.0/8,fd00::/8")
     assert first.returncode == 0, first.stderr
     second = slipringd("--print-config", "--config", file(first.stdout))

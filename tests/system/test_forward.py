@@ -13,7 +13,7 @@ from test_memcached import Memcached
 
 NODES = ("n1", "n2", "n3")
 OWNER_DEAD, OWNER_TIMEOUT, PARTIAL = 21, 22, 23
-MEMCACHED = {"memcached.enabled": "true", "memcached.allow": "10.0.0.0/8"}
+MEMCACHED = {"memcached.udp": "true", "memcached.allow": "10.0.0.0/8"}
 
 
 @pytest.fixture(scope="module", params=("worker", "thread"))

@@ -77,8 +77,8 @@ VERSION = bytes.fromhex("0001000000010000") + b"version\r\n"
 
 
 def test_memcached_answers_only_whom_it_is_told_to(start, client):
-    for arguments, answers in (((), False), (("--memcached.enabled", "--memcached.allow", "10.10.0.0/16"), False),
-                               (("--memcached.enabled", "--memcached.allow", "10.10.0.0/16,10.9.0.250/32"), True)):
+    for arguments, answers in (((), False), (("--memcached.udp", "--memcached.allow", "10.10.0.0/16"), False),
+                               (("--memcached.udp", "--memcached.allow", "10.10.0.0/16,10.9.0.250/32"), True)):
         node = start("--interfaces", "e0", *arguments).ready()
         answer = udp(client, 11211, VERSION)
         assert (answer is not None) == answers, arguments
@@ -92,7 +92,7 @@ def test_memcached_answers_only_whom_it_is_told_to(start, client):
 
 
 def test_the_memcached_port(start, client):
-    start("--interfaces", "e0", "--memcached.enabled", "--memcached.allow", "10.9.0.0/24", "--memcached.port", "11300").ready()
+    start("--interfaces", "e0", "--memcached.udp", "--memcached.allow", "10.9.0.0/24", "--memcached.port", "11300").ready()
     assert udp(client, 11300, VERSION)[8:].startswith(b"VERSION ")
     assert udp(client, 11211, VERSION) is None
 

@@ -230,7 +230,7 @@ every_default_is_valid_and_every_key_has_help(void **state)
 	assert_int_equal(config.memory, 256 << 20);
 	assert_int_equal(config.idle_sleep, 10000000);
 	assert_int_equal(config.control_cpu, NUMBER_AUTO);
-	assert_false(config.memcached_enabled);
+	assert_false(config.memcached_udp);
 }
 
 static void
@@ -250,7 +250,7 @@ a_file_sets_every_kind_of_value(void **state)
 	    "take_nic: yes\n"
 	    "idle_sleep: 5ms\n"
 	    "native:\n  port: 7500\n  shared_key_file: /etc/slipring/key\n"
-	    "memcached: { enabled: true, allow: [10.0.0.0/8, 'fd00::/8'] }\n");
+	    "memcached: { udp: true, allow: [10.0.0.0/8, 'fd00::/8'] }\n");
 	assert_no_problem();
 	assert_string_equal(config.node_id, "n7");
 	assert_int_equal(config.log_level, 3);
@@ -441,12 +441,13 @@ rules_between_keys_name_the_line_to_change(void **state)
 	verify_text("ipv4: 10.9.0.1/24\nworkers: 2\ninterfaces: [a, a]\n"); /* a queue each */
 	assert_no_problem();
 	expect_rule(GOOD "native: { port: 65535 }\nworkers: 2\n", "f:3:17: native.port: 2 workers need ports");
-	expect_rule(GOOD "workers: 2\nmemcached: { enabled: true, port: 7412, allow: 10.0.0.0/8 }\n",
-	    "f:4:35: memcached.port: 7412 is one of the native ports 7411..7412");
+	expect_rule(GOOD "workers: 2\nmemcached: { udp: true, port: 7412, allow: 10.0.0.0/8 }\n",
+	    "f:4:31: memcached.port: 7412 is one of the native ports 7411..7412");
 	expect_rule(GOOD "echo:\n  port: 7411\n", "f:4:9: echo.port: 7411 is one of the native ports");
-	expect_rule(GOOD "echo:\n  port: 11211\nmemcached: { enabled: on, allow: 10.0.0.0/8 }\n",
+	expect_rule(GOOD "echo:\n  port: 11211\nmemcached: { udp: on, allow: 10.0.0.0/8 }\n",
 	    "f:4:9: echo.port: 11211 is memcached.port too");
-	expect_rule(GOOD "memcached:\n  enabled: true\n", "f:4:12: memcached.enabled: memcached.allow is empty");
+	expect_rule(GOOD "resp:\n  port: 11211\n", "f:4:9: resp.port: 11211 is memcached.port too; one TCP port speaks one protocol");
+	expect_rule(GOOD "memcached:\n  udp: true\n", "f:4:8: memcached.udp: memcached.allow is empty");
 	expect_rule(GOOD "native:\n  require_auth: true\n",
 	    "f:4:17: native.require_auth: native.shared_key_file is empty");
 	expect_rule(GOOD "memory: 9G\n", "f:3:9: memory: 9G is more than the machine's RAM of 8G; try 50%");
@@ -566,7 +567,7 @@ lists_come_by_comma_and_groups_by_two_underscores(void **state)
 {
 	(void)state;
 	load(NULL, ARGS("SLIPRING_IPV4=10.9.0.1/24", "SLIPRING_INTERFACES=e0,e1", "SLIPRING_WORKERS=2",
-	    "SLIPRING_MEMCACHED__ENABLED=true", "SLIPRING_MEMCACHED__ALLOW=10.0.0.0/8,192.168.0.0/16",
+	    "SLIPRING_MEMCACHED__UDP=true", "SLIPRING_MEMCACHED__ALLOW=10.0.0.0/8,192.168.0.0/16",
 	    "SLIPRING_HOST=n1", "OTHER=1", "SLIPRINGX=1"));
 	assert_no_problem();
 	assert_int_equal(config.interfaces.count, 2);
@@ -649,7 +650,7 @@ the_printed_configuration_is_the_configuration(void **state)
 	verify_text("node_id: null-1\nlog_format: json\nlog_file: \"/tmp/a b: \\\"c\\\" # d\"\nrun_dir: '-x'\n"
 	    "workers: 2\nworker_cpus: [1, 0]\ninterfaces: [\"a,b\", 0000:00:05.0]\nipv4: 192.168.7.9/20\n"
 	    "mac: 02:00:00:00:00:07\nmemory: 1536M\nitems_max: 12345\nidle: busy\nidle_sleep: 1500us\nhuge_pages: no\n"
-	    "memcached: { enabled: true, allow: ['fd00::/8', 10.1.0.0/16, '::/0'] }\necho: { port: 7 }\n");
+	    "memcached: { udp: true, allow: ['fd00::/8', 10.1.0.0/16, '::/0'] }\necho: { port: 7 }\n");
 	assert_no_problem();
 	struct config first = config;
 	FILE *out = open_memstream(&text, &len);

@@ -1,0 +1,445 @@
+/*
+ * bench_tcp - the worker's stages on TCP segments, without a NIC: cycles a request.
+ *
+ * What it measures: TSC cycles of each stage, from net_input of the segments to the frames of their replies, for GETs over
+ * many connections. A small client in this program opens them, sends whole requests, one segment a connection and
+ * round, and acknowledges with its next segment what it got; it is not timed. Of the rounds of 32 segments the
+ * median is told, because on a shared machine the mean contains other people's time slices.
+ *
+ * callgrind runs it as it runs bench_pipeline: collecting only measured_round.
+ */
+#include <getopt.h>
+
+#include <rte_cycles.h>
+
+#include "base/bytes.h"
+#include "base/histogram.h"
+#include "bench/frames.h"
+#include "bench/rig.h"
+#include "net/net.h"
+#include "net/tcp_frame.h"
+#include "proto/stream.h"
+
+enum {
+	OPTIONS_LEN = 12, /* NOP NOP TS */
+	SYN_OPTIONS_LEN = 20,
+	TCP_OFFSET = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN,
+	PORTS_A_SOURCE = 20000,
+	PIPELINE_MAX = 16,
+	WARM_ROUNDS = 2000,
+	FRAMES_MAX = 256,
+};
+
+enum { FLAG_SYN = 2, FLAG_RST = 4, FLAG_PSH = 8, FLAG_ACK = 16 };
+
+enum stage { STAGE_INPUT, STAGE_TCP_IN, STAGE_PARSE, STAGE_RUN, STAGE_COMPOSE, STAGE_TCP_OUT, STAGE_TICK, STAGE_COUNT };
+static const char *const stage_names[] = { "net_input", "tcp_input", "serve_parse", "serve_run", "serve_compose",
+	"tcp_output", "tick" };
+
+struct options {
+	uint32_t keys, rounds, connections, pipeline;
+	uint16_t value_len;
+	bool memcached, huge, checksums;
+};
+
+/* The client's side of a connection. */
+struct client {
+	uint32_t seq, ack, stamp; /* next to send; next expected; the server's last timestamp */
+	uint16_t got;             /* payload bytes in this round */
+};
+
+struct bench {
+	struct options options;
+	struct rig rig;
+	struct net net;
+	struct tcp *tcp;
+	struct pkt pkts[BURST_MAX];
+	struct turn turns[BURST_MAX];
+	struct tcp_frame frames[FRAMES_MAX];
+	struct client *clients;
+	uint32_t next;            /* connection whose turn it is */
+	uint32_t tick;            /* client's timestamp */
+	struct histogram stages[STAGE_COUNT], rounds;
+	uint64_t replies, reply_bytes, sent_frames;
+};
+
+static void
+address_of(uint32_t i, uint8_t ip[4], uint16_t *port)
+{
+	uint32_t source = i / PORTS_A_SOURCE;
+
+	memcpy(ip, (uint8_t[4]){ 10, 9, (uint8_t)(1 + source / 250), (uint8_t)(2 + source % 250) }, 4);
+	*port = (uint16_t)(1024 + i % PORTS_A_SOURCE);
+}
+
+static void
+write_checksum(uint8_t *frame, uint16_t tcp_len)
+{
+	const uint8_t *ip = frame + ETHERNET_HEADER_LEN;
+	uint32_t pseudo = 6u + tcp_len;
+
+	for (int i = 12; i < 20; i += 2)
+		pseudo += load_be16(ip + i);
+	store_be16(frame + TCP_OFFSET + 16, internet_checksum(frame + TCP_OFFSET, tcp_len, pseudo));
+}
+
+/* Writes a segment of connection i; returns where its payload belongs. */
+static uint8_t *
+segment(struct bench *b, struct pkt *pkt, uint32_t i, uint8_t flags, uint16_t options_len)
+{
+	struct link link = { .mac = { 2, 0, 0, 0, 0, 2 }, .peer_mac = { 2, 0, 0, 0, 0, 1 }, .peer_ip = { 10, 9, 0, 1 } };
+	struct client *client = &b->clients[i];
+	uint8_t *tcp = pkt->data + TCP_OFFSET;
+
+	address_of(i, link.ip, &link.port);
+	link_headers(&link, pkt->data, 0);
+	pkt->data[ETHERNET_HEADER_LEN + 9] = 6;
+	store_be16(tcp, link.port);
+	store_be16(tcp + 2, b->options.memcached ? 11211 : 6379);
+	store_be32(tcp + 4, client->seq);
+	store_be32(tcp + 8, flags & FLAG_ACK ? client->ack : 0);
+	tcp[12] = (uint8_t)((TCP_HEADER_LEN + options_len) / 4 << 4);
+	tcp[13] = flags;
+	store_be16(tcp + 14, 60000);
+	store_be32(tcp + 16, 0);
+	return tcp + TCP_HEADER_LEN;
+}
+
+static void
+write_stamps(struct bench *b, const struct client *client, uint8_t *options)
+{
+	memcpy(options, (uint8_t[4]){ 1, 1, 8, 10 }, 4);
+	store_be32(options + 4, b->tick);
+	store_be32(options + 8, client->stamp);
+}
+
+static void
+finish(struct bench *b, struct pkt *pkt, uint16_t tcp_len)
+{
+	uint8_t *ip = pkt->data + ETHERNET_HEADER_LEN;
+
+	store_be16(ip + 2, (uint16_t)(IPV4_HEADER_LEN + tcp_len));
+	store_be16(ip + 10, 0);
+	store_be16(ip + 10, internet_checksum(ip, IPV4_HEADER_LEN, 0));
+	if (b->options.checksums)
+		write_checksum(pkt->data, tcp_len);
+	pkt->len = (uint16_t)(TCP_OFFSET + tcp_len);
+}
+
+static void
+send_syn(struct bench *b, struct pkt *pkt, uint32_t i)
+{
+	static const uint8_t options[SYN_OPTIONS_LEN] = { 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7 };
+
+	memcpy(segment(b, pkt, i, FLAG_SYN, SYN_OPTIONS_LEN), options, sizeof options);
+	finish(b, pkt, TCP_HEADER_LEN + SYN_OPTIONS_LEN);
+	b->clients[i].seq++;
+}
+
+static uint8_t *
+put(uint8_t *out, const char *text)
+{
+	size_t len = strlen(text);
+
+	memcpy(out, text, len);
+	return out + len;
+}
+
+/* One GET of a key in the protocol's words. */
+static uint8_t *
+put_get(const struct bench *b, uint8_t *out, uint32_t key)
+{
+	out = put(out, b->options.memcached ? "get " : "*2\r\n$3\r\nGET\r\n$16\r\n");
+	workload_key(out, key);
+	return put(out + WORKLOAD_KEY_LEN, "\r\n");
+}
+
+static uint8_t *
+put_set(const struct bench *b, uint8_t *out, uint32_t key)
+{
+	char head[64];
+
+	snprintf(head, sizeof head, b->options.memcached ? "set " : "*3\r\n$3\r\nSET\r\n$16\r\n");
+	out = put(out, head);
+	workload_key(out, key);
+	snprintf(head, sizeof head, b->options.memcached ? " 0 0 %u\r\n" : "\r\n$%u\r\n", b->options.value_len);
+	out = put(out + WORKLOAD_KEY_LEN, head);
+	workload_value(out, b->options.value_len, key);
+	return put(out + b->options.value_len, "\r\n");
+}
+
+/* A segment with requests for keys[0..n). */
+static void
+send_requests(struct bench *b, struct pkt *pkt, uint32_t i, const uint32_t *keys, uint32_t n, bool set)
+{
+	uint8_t *at = segment(b, pkt, i, FLAG_ACK | FLAG_PSH, OPTIONS_LEN), *start = at + OPTIONS_LEN, *end = start;
+
+	write_stamps(b, &b->clients[i], at);
+	for (uint32_t k = 0; k < n; k++)
+		end = set ? put_set(b, end, keys[k]) : put_get(b, end, keys[k]);
+	finish(b, pkt, (uint16_t)(TCP_HEADER_LEN + OPTIONS_LEN + (end - start)));
+	b->clients[i].seq += (uint32_t)(end - start);
+}
+
+static void
+send_ack(struct bench *b, struct pkt *pkt, uint32_t i)
+{
+	write_stamps(b, &b->clients[i], segment(b, pkt, i, FLAG_ACK, OPTIONS_LEN));
+	finish(b, pkt, TCP_HEADER_LEN + OPTIONS_LEN);
+}
+
+/* One round of the worker's loop between port_rx and port_tx; returns how many frames TCP sends. */
+__attribute__((noinline)) static uint32_t
+measured_round(struct bench *b, uint32_t n, uint64_t *at)
+{
+	struct burst *burst = &b->rig.burst;
+	uint64_t now_ns = burst->now.mono_ns;
+	uint32_t frames;
+
+	at[0] = rte_rdtsc();
+	burst->datagram_count = net_input(&b->net, now_ns, b->pkts, n, burst->datagrams);
+	at[1] = rte_rdtsc();
+	tcp_input(b->tcp, now_ns, b->net.segments, b->net.segment_count);
+	tcp_timers(b->tcp, now_ns);
+	burst->turns = b->turns;
+	burst->turn_count = tcp_turns(b->tcp, now_ns, b->turns, BURST_MAX);
+	at[2] = rte_rdtsc();
+	serve_parse(b->rig.serve, burst);
+	at[3] = rte_rdtsc();
+	serve_run(b->rig.serve, burst);
+	at[4] = rte_rdtsc();
+	serve_compose(b->rig.serve, burst);
+	at[5] = rte_rdtsc();
+	tcp_apply(b->tcp, now_ns, b->turns, burst->turn_count);
+	frames = tcp_output(b->tcp, now_ns, &burst->spares, b->frames, FRAMES_MAX);
+	tcp_frames_output(&b->net, b->frames, frames);
+	at[6] = rte_rdtsc();
+	serve_tick(b->rig.serve, &burst->now, BURST_MAX);
+	reclaim_quiescent();
+	at[7] = rte_rdtsc();
+	return frames;
+}
+
+/* Which connection a frame of the server is for. */
+static uint32_t
+connection_of(const uint8_t *frame)
+{
+	const uint8_t *ip = frame + ETHERNET_HEADER_LEN;
+
+	return ((ip[18] - 1u) * 250 + ip[19] - 2) * PORTS_A_SOURCE + load_be16(frame + TCP_OFFSET + 2) - 1024;
+}
+
+static void
+read_stamp(struct client *client, const uint8_t *options, uint16_t len)
+{
+	for (uint16_t at = 0; at < len; at = (uint16_t)(at + (options[at] == 1 ? 1 : options[at + 1])))
+		if (options[at] == 8)
+			client->stamp = load_be32(options + at + 2);
+}
+
+static void
+receive(struct bench *b, uint32_t frames)
+{
+	for (uint32_t f = 0; f < frames; f++) {
+		const uint8_t *frame = b->frames[f].pkt->data, *tcp = frame + TCP_OFFSET;
+		struct client *client = &b->clients[connection_of(frame)];
+		uint16_t header = (uint16_t)((tcp[12] >> 4) * 4);
+		uint16_t payload = (uint16_t)(b->frames[f].len - header);
+
+		if (tcp[13] & FLAG_RST)
+			rig_fail("the server reset a connection");
+		if (!(tcp[13] & FLAG_SYN) && (int32_t)(load_be32(tcp + 4) - client->ack) < 0)
+			continue; /* sent again: of many connections, this one's turn to acknowledge was long ago */
+		if (load_be32(tcp + 4) != client->ack && !(tcp[13] & FLAG_SYN))
+			rig_fail("a segment is missing");
+		client->ack = load_be32(tcp + 4) + payload + (tcp[13] & FLAG_SYN ? 1 : 0);
+		read_stamp(client, tcp + TCP_HEADER_LEN, (uint16_t)(header - TCP_HEADER_LEN));
+		client->got = (uint16_t)(client->got + payload);
+		b->reply_bytes += payload;
+	}
+	b->sent_frames += frames;
+	rig_refill(&b->rig);
+}
+
+static void
+exchange(struct bench *b, uint32_t n)
+{
+	uint64_t at[STAGE_COUNT + 1];
+
+	rig_now(&b->rig.burst.now);
+	receive(b, measured_round(b, n, at));
+}
+
+static void
+open_connections(struct bench *b)
+{
+	for (uint32_t first = 0; first < b->options.connections; first += BURST_MAX) {
+		uint32_t n = b->options.connections - first < BURST_MAX ? b->options.connections - first : BURST_MAX;
+
+		for (uint32_t i = 0; i < n; i++) {
+			b->pkts[i] = rig_pkt(&b->rig);
+			send_syn(b, &b->pkts[i], first + i);
+		}
+		exchange(b, n);
+		for (uint32_t i = 0; i < n; i++) {
+			b->pkts[i] = rig_pkt(&b->rig);
+			send_ack(b, &b->pkts[i], first + i);
+		}
+		exchange(b, n);
+	}
+}
+
+/* One segment of `per` requests on each of the next connections. */
+static uint32_t
+requests(struct bench *b, const uint32_t *keys, uint32_t per, bool set)
+{
+	uint32_t n = b->options.connections < BURST_MAX ? b->options.connections : BURST_MAX;
+
+	b->tick++;
+	for (uint32_t i = 0; i < n; i++) {
+		b->pkts[i] = rig_pkt(&b->rig);
+		b->clients[b->next].got = 0;
+		send_requests(b, &b->pkts[i], b->next, keys + i * per, per, set);
+		b->next = b->next + 1 < b->options.connections ? b->next + 1 : 0;
+	}
+	return n;
+}
+
+static void
+preload(struct bench *b)
+{
+	uint32_t keys[BURST_MAX * 8];
+
+	for (uint32_t first = 0; first < b->options.keys; first += BURST_MAX * 8) {
+		for (uint32_t i = 0; i < BURST_MAX * 8; i++)
+			keys[i] = (first + i) % b->options.keys;
+		exchange(b, requests(b, keys, 8, true));
+	}
+}
+
+static void
+run(struct bench *b, const uint32_t *trace, uint32_t rounds, bool measure)
+{
+	uint64_t at[STAGE_COUNT + 1];
+	uint32_t position = 0, step = BURST_MAX * b->options.pipeline;
+
+	for (uint32_t round = 0; round < rounds; round++) {
+		uint64_t bytes = b->reply_bytes;
+		uint32_t n;
+
+		rig_now(&b->rig.burst.now);
+		n = requests(b, trace + position, b->options.pipeline, false);
+		position = position + 2 * step <= TRACE_LEN ? position + step : 0;
+		receive(b, measured_round(b, n, at));
+		if (b->reply_bytes - bytes < (uint64_t)n * b->options.pipeline * b->options.value_len)
+			rig_fail("a round has too few reply bytes");
+		b->replies += n * b->options.pipeline;
+		for (int i = 0; i < STAGE_COUNT && measure; i++)
+			histogram_record(&b->stages[i], at[i + 1] - at[i]);
+		if (measure)
+			histogram_record(&b->rounds, at[STAGE_COUNT] - at[0]);
+	}
+}
+
+static void
+start_net(struct bench *b)
+{
+	struct net_config config = { .mac = { 2, 0, 0, 0, 0, 1 }, .ipv4 = { 10, 9, 0, 1 },
+		.verify_checksums = b->options.checksums, .tx_checksum_offload = !b->options.checksums, .tcp = true };
+	struct tcp_config tcp;
+	struct error error;
+
+	net_init(&b->net, &config, &b->rig.counters);
+	tcp_defaults(&tcp);
+	tcp.listen[0].port = 6379;
+	tcp.listen[0].service = SERVICE_RESP;
+	tcp.listen[1].port = 11211;
+	tcp.listen[1].service = SERVICE_MEMCACHED_STREAM;
+	tcp.listen_count = 2;
+	tcp.connections_max = b->options.connections + 64;
+	rig_now(&b->rig.burst.now);
+	b->tcp = tcp_create(&tcp, &b->rig.counters, b->rig.burst.now.mono_ns, 1, &error);
+	if (!b->tcp)
+		rig_fail(error.text);
+}
+
+static void
+print_report(const struct bench *b)
+{
+	uint32_t n = b->options.connections < BURST_MAX ? b->options.connections : BURST_MAX;
+	const double per = (double)n * b->options.pipeline;
+	struct tcp_figures figures;
+
+	tcp_figures(b->tcp, &figures);
+	printf("{\"bench\":\"tcp\",\"protocol\":\"%s\",\"connections\":%u,\"pipeline\":%u,\"keys\":%u,\"value_len\":%u,"
+	    "\"checksums\":%s,\"rounds\":%u,\"replies\":%lu,\"frames\":%lu,\"blocks_peak\":%lu,\"cycles_per_op\":{",
+	    b->options.memcached ? "memcached" : "resp", b->options.connections, b->options.pipeline, b->options.keys,
+	    b->options.value_len, b->options.checksums ? "true" : "false", b->options.rounds, b->replies, b->sent_frames,
+	    figures.blocks_peak);
+	for (int i = 0; i < STAGE_COUNT; i++)
+		printf("\"%s\":%.1f,", stage_names[i], (double)histogram_percentile(&b->stages[i], 50) / per);
+	printf("\"all\":%.1f,\"all_p10\":%.1f,\"all_p90\":%.1f},\"tsc_hz\":%lu}\n",
+	    (double)histogram_percentile(&b->rounds, 50) / per, (double)histogram_percentile(&b->rounds, 10) / per,
+	    (double)histogram_percentile(&b->rounds, 90) / per, rte_get_tsc_hz());
+}
+
+static const char usage[] =
+    "usage: bench_tcp [--protocol resp|memcached] [--connections N] [--pipeline N] [--keys N] [--value BYTES]\n"
+    "                 [--rounds N] [--checksums] [--huge]\n"
+    "Times the worker's stages on 32 TCP segments of GETs a round; one line of JSON on stdout.\n"
+    "--checksums: verified and written in software, as on a port without offload.\n";
+
+static struct options
+parse_options(int argc, char **argv)
+{
+	static const struct option longs[] = { { "protocol", 1, 0, 'p' }, { "connections", 1, 0, 'c' }, { "pipeline", 1, 0, 'n' },
+		{ "keys", 1, 0, 'k' }, { "value", 1, 0, 'v' }, { "rounds", 1, 0, 'r' }, { "huge", 0, 0, 'H' },
+		{ "checksums", 0, 0, 'C' }, { 0 } };
+	struct options options = { .keys = 1000000, .rounds = 20000, .value_len = 64, .connections = 1024, .pipeline = 1 };
+
+	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
+		switch (c) {
+		case 'p': options.memcached = strcmp(optarg, "memcached") == 0; break;
+		case 'c': options.connections = (uint32_t)atoi(optarg); break;
+		case 'n': options.pipeline = (uint32_t)atoi(optarg); break;
+		case 'k': options.keys = (uint32_t)atoi(optarg); break;
+		case 'v': options.value_len = (uint16_t)atoi(optarg); break;
+		case 'r': options.rounds = (uint32_t)atoi(optarg); break;
+		case 'H': options.huge = true; break;
+		case 'C': options.checksums = true; break;
+		default: fputs(usage, stderr); exit(2);
+		}
+	}
+	if (options.pipeline < 1 || options.pipeline > PIPELINE_MAX || options.keys < 1024 || options.connections < BURST_MAX ||
+	    options.value_len > 100) { /* eight SETs and sixteen replies each fit a segment */
+		fputs(usage, stderr);
+		exit(2);
+	}
+	return options;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct bench bench;
+	struct bench *b = &bench;
+	uint32_t *trace;
+
+	b->options = parse_options(argc, argv);
+	b->rig.config.connections_max = b->options.connections + 64;
+	b->rig.config.protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
+	rig_start(&b->rig, "bench_tcp", b->options.huge, b->options.keys, b->options.value_len);
+	b->clients = calloc(b->options.connections, sizeof *b->clients);
+	CHECK(b->clients);
+	start_net(b);
+	trace = trace_create(b->options.keys, 0, 1);
+	for (int i = 0; i < STAGE_COUNT; i++)
+		histogram_init(&b->stages[i]);
+	histogram_init(&b->rounds);
+	open_connections(b);
+	preload(b);
+	run(b, trace, WARM_ROUNDS < b->options.rounds ? WARM_ROUNDS : b->options.rounds, false);
+	run(b, trace, b->options.rounds, true);
+	print_report(b);
+	return 0;
+}
