@@ -20,6 +20,7 @@ tcp_defaults(struct tcp_config *config)
 		.keepalive_s = 300,
 		.zero_window_s = 60,
 		.partial_s = 60,
+		.give_up_s = 120, /* RFC 9293 3.8.3: R2 "SHOULD correspond to at least 100 seconds" */
 		.mtu = MTU,
 		.wait_max = 16384,
 		.ooo_bytes_max = 16 << 20,

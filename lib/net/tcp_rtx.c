@@ -12,8 +12,7 @@ enum {
 	RTO_MAX_US = 60000000,       /* RFC 6298 (2.5) */
 	CLOCK_US = 1000,             /* G: the wheel's tick */
 	DUP_THRESH = 3,              /* RFC 5681 3.2 */
-	TIMEOUTS_MAX = 15,           /* R2 (RFC 9293 3.8.3): 200 ms doubled up to 60 s give more than 100 s long before */
-	GIVE_UP_MS = 120000,
+	TIMEOUTS_MAX = 15,           /* and give_up_s; 200 ms doubled up to 60 s take 8 min for so many */
 };
 
 struct tcp_record *
@@ -148,6 +147,13 @@ tcp_rtx_next(struct tcp_conn *conn)
 	return TCP_NONE;
 }
 
+/* RFC 9293 3.8.3, R2: a peer of whom nothing was heard for so long is given up. */
+static bool
+is_silent(const struct tcp *tcp, const struct tcp_conn *conn)
+{
+	return tcp->now_ms - conn->last_rx_ms > tcp->config.give_up_s * 1000;
+}
+
 static void
 lose(struct tcp_rtx *rtx, uint32_t i)
 {
@@ -194,7 +200,7 @@ tcp_rto_us(const struct tcp *tcp, const struct tcp_conn *conn)
 	return rto > RTO_MAX_US ? RTO_MAX_US : (uint32_t)rto;
 }
 
-/* What the ACK says about the time that a segment took: a newer sent one counts (Karn: never one sent twice). */
+/* What the ACK says about the time that a segment took: the last sent one counts (Karn: never one sent twice). */
 static void
 sample(const struct tcp_record *record, uint32_t now_us, uint32_t *rtt_us)
 {
@@ -209,6 +215,7 @@ static void
 acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_us)
 {
 	struct tcp_rtx *rtx = conn->rtx;
+	bool again = false;
 
 	while (rtx->count > 0) {
 		struct tcp_record *record = tcp_rtx_at(rtx, 0);
@@ -227,6 +234,7 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 		}
 		if (!(record->flags & RECORD_SACKED))
 			sample(record, tcp->now_us, rtt_us);
+		again |= record->tries > 0;
 		mark(rtx, record, RECORD_SACKED);
 		mark(rtx, record, 0);
 		rtx->pipe -= record->len;
@@ -234,6 +242,8 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 		rtx->count--;
 		rtx->hint = (uint16_t)(rtx->hint ? rtx->hint - 1 : 0);
 	}
+	if (again) /* those behind one that was sent again have waited in the peer for it */
+		*rtt_us = UINT32_MAX;
 	if (rtx->count == 0)
 		tcp_rtx_clear(tcp, conn);
 }
@@ -492,7 +502,7 @@ tcp_rtx_timeout(struct tcp *tcp, struct tcp_conn *conn)
 		conn->backoff++;
 	if (!rtx || seq_le(conn->snd_una + conn->snd_wnd, tcp_rtx_at(rtx, 0)->seq)) {
 		/* Nothing in flight, or the window was closed over it: that is a probe, and no sign of congestion. */
-		if (tcp->now_ms - conn->last_rx_ms > GIVE_UP_MS) {
+		if (is_silent(tcp, conn)) {
 			tcp_close_reset(tcp, conn, TCP_TIMED_OUT);
 			return;
 		}
@@ -502,7 +512,7 @@ tcp_rtx_timeout(struct tcp *tcp, struct tcp_conn *conn)
 	}
 	counter_add(tcp->counters, COUNTER_TCP_TIMEOUTS, 1);
 	conn->timeouts++;
-	if (conn->timeouts > TIMEOUTS_MAX || tcp->now_ms - conn->last_rx_ms > GIVE_UP_MS) {
+	if (conn->timeouts > TIMEOUTS_MAX || is_silent(tcp, conn)) {
 		tcp_close_reset(tcp, conn, TCP_TIMED_OUT);
 		return;
 	}

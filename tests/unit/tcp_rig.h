@@ -19,6 +19,9 @@
 #include "base/bytes.h"
 #include "net/tcp_state.h"
 
+/* Not every test needs all of it. */
+#define RIG static __attribute__((unused))
+
 enum { RIG_FRAMES = 128, RIG_ROOM = 2048, RIG_PORT = 6379 };
 
 struct rig_seg {
@@ -29,17 +32,17 @@ struct rig_seg {
 	uint8_t data[RIG_ROOM];
 };
 
-static struct tcp *rig;
-static struct counters rig_counters;
-static uint64_t rig_now_ns;
-static struct rig_seg rig_out[RIG_FRAMES]; /* of the last rig_flush */
-static uint32_t rig_out_count;
-static struct turn rig_turns[32];
-static uint32_t rig_turn_count;
-static uint8_t rig_input[1 << 20]; /* everything that the application was given */
-static uint32_t rig_input_len;
-static uint32_t rig_closed;        /* last turns seen */
-static enum tcp_reason rig_reason;
+RIG struct tcp *rig;
+RIG struct counters rig_counters;
+RIG uint64_t rig_now_ns;
+RIG struct rig_seg rig_out[RIG_FRAMES]; /* of the last rig_flush */
+RIG uint32_t rig_out_count;
+RIG struct turn rig_turns[32];
+RIG uint32_t rig_turn_count;
+RIG uint8_t rig_input[1 << 20]; /* everything that the application was given */
+RIG uint32_t rig_input_len;
+RIG uint32_t rig_closed;        /* last turns seen */
+RIG enum tcp_reason rig_reason;
 
 /* What the peer believes. */
 struct rig_peer {
@@ -49,7 +52,7 @@ struct rig_peer {
 	uint32_t tsval, tsecr;
 };
 
-static struct tcp_config
+RIG struct tcp_config
 rig_config(void)
 {
 	struct tcp_config config;
@@ -66,7 +69,7 @@ rig_config(void)
 	return config;
 }
 
-static void
+RIG void
 rig_create(const struct tcp_config *config)
 {
 	struct error error;
@@ -78,7 +81,7 @@ rig_create(const struct tcp_config *config)
 	rig_out_count = rig_turn_count = rig_input_len = rig_closed = 0;
 }
 
-static int
+RIG int
 rig_setup(void **state)
 {
 	struct tcp_config config = rig_config();
@@ -88,7 +91,7 @@ rig_setup(void **state)
 	return 0;
 }
 
-static int
+RIG int
 rig_teardown(void **state)
 {
 	(void)state;
@@ -98,7 +101,7 @@ rig_teardown(void **state)
 }
 
 /* Sends what is due and reads it. */
-static void
+RIG void
 rig_flush(void)
 {
 	static uint8_t bytes[RIG_FRAMES][RIG_ROOM];
@@ -123,7 +126,7 @@ rig_flush(void)
 }
 
 /* A segment of the peer; data NULL: zeros. */
-static void
+RIG void
 rig_segment(struct pkt *pkt, struct tcp_segment *segment, uint8_t *bytes, const struct rig_peer *peer, uint8_t flags,
     uint32_t seq, uint32_t ack, uint16_t window, const void *data, uint32_t len, const uint8_t *options, uint32_t options_len)
 {
@@ -159,7 +162,7 @@ rig_segment(struct pkt *pkt, struct tcp_segment *segment, uint8_t *bytes, const 
 }
 
 /* Turns: everything is read and kept in rig_input. `reply`: appended to what is sent. */
-static void
+RIG void
 rig_serve(const void *reply, uint32_t reply_len, bool close)
 {
 	rig_turn_count = tcp_turns(rig, rig_now_ns, rig_turns, 32);
@@ -182,7 +185,7 @@ rig_serve(const void *reply, uint32_t reply_len, bool close)
 }
 
 /* One segment in; the application reads; what is sent is in rig_out. */
-static enum drop
+RIG enum drop
 rig_in(const struct rig_peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, uint16_t window, const void *data, uint32_t len)
 {
 	static uint8_t bytes[RIG_ROOM];
@@ -197,7 +200,7 @@ rig_in(const struct rig_peer *peer, uint8_t flags, uint32_t seq, uint32_t ack, u
 	return pkt.drop;
 }
 
-static enum drop
+RIG enum drop
 rig_syn(struct rig_peer *peer, uint32_t seq, const uint8_t *options, uint32_t options_len)
 {
 	static uint8_t bytes[RIG_ROOM];
@@ -217,11 +220,11 @@ rig_syn(struct rig_peer *peer, uint32_t seq, const uint8_t *options, uint32_t op
 }
 
 /* Linux's options: MSS, SACK permitted, timestamps, scale. */
-static const uint8_t rig_linux[20] = { 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7 };
+RIG const uint8_t rig_linux[20] = { 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 1, 0, 0, 0, 0, 0, 1, 3, 3, 7 };
 /* Windows': MSS, NOP, scale, NOP, NOP, SACK permitted. */
-static const uint8_t rig_windows[12] = { 2, 4, 5, 180, 1, 3, 3, 8, 1, 1, 4, 2 };
+RIG const uint8_t rig_windows[12] = { 2, 4, 5, 180, 1, 3, 3, 8, 1, 1, 4, 2 };
 
-static struct rig_peer
+RIG struct rig_peer
 rig_connect(uint16_t port, uint32_t seq, bool stamps)
 {
 	struct rig_peer peer = { .port = port };
@@ -237,7 +240,7 @@ rig_connect(uint16_t port, uint32_t seq, bool stamps)
 	return peer;
 }
 
-static void
+RIG void
 rig_wait_ms(uint64_t ms)
 {
 	rig_now_ns += ms * NS_PER_MS;
@@ -247,7 +250,7 @@ rig_wait_ms(uint64_t ms)
 }
 
 /* Appends to the only connection's output outside of input's turns: by a turn that is forced. */
-static struct tcp_conn *
+RIG struct tcp_conn *
 rig_conn(void)
 {
 	for (uint32_t i = 0; i < rig->conn_next; i++)
