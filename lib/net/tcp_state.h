@@ -247,7 +247,7 @@ struct tcp_options {
 	bool has_timestamps, has_sack_permitted, has_scale, has_mss;
 	uint8_t scale, sack_count;
 	uint16_t mss;
-	uint32_t tsval, tsecr;
+	uint32_t tsval, tsecr; /* 0 when there are none */
 	struct { uint32_t start, end; } sack[TCP_SACK_MAX];
 };
 
