@@ -202,9 +202,37 @@ note_progress(const struct tcp *tcp, struct tcp_conn *conn, uint32_t len)
 		conn->state_ms = seq_lt(conn->state_ms + len, tcp->now_ms) ? conn->state_ms + len : tcp->now_ms;
 }
 
+/*
+ * In-order bytes. Where segments beyond the gap have some of them, those came first and count (tcp_ooo.c); *kept_fin is set when
+ * FIN came with those. False: no memory for all; what was taken is acknowledged.
+ */
+static bool
+take_in_order(struct tcp *tcp, struct tcp_conn *conn, struct tcp_parsed *p, bool *kept_fin)
+{
+	uint32_t end = p->seq + p->len;
+
+	while (seq_lt(p->seq, end)) {
+		const struct tcp_slice *slice = conn->ooo ? conn->ooo->first : NULL;
+		uint32_t part = slice && seq_lt(slice->seq, end) ? slice->seq - p->seq : end - p->seq;
+
+		if (!tcp_in_take(tcp, conn, p->segment, p->payload, part))
+			return false;
+		conn->rcv_nxt += part;
+		if (conn->ooo && tcp_ooo_drain(tcp, conn))
+			*kept_fin = true;
+		if (!seq_lt(p->seq, conn->rcv_nxt))
+			return false; /* the slice has found no memory */
+		part = least(conn->rcv_nxt - p->seq, end - p->seq);
+		p->seq += part;
+		p->payload += part;
+	}
+	p->len = 0;
+	return true;
+}
+
 /* Seventh, the segment text. DROP_NONE: taken, wholly or in part. */
 static enum drop
-take_text(struct tcp *tcp, struct tcp_conn *conn, struct tcp_parsed *p, bool *fin)
+take_text(struct tcp *tcp, struct tcp_conn *conn, struct tcp_parsed *p, bool *fin, bool *kept_fin)
 {
 	uint32_t window = conn->rcv_adv - conn->rcv_nxt;
 
@@ -235,13 +263,11 @@ take_text(struct tcp *tcp, struct tcp_conn *conn, struct tcp_parsed *p, bool *fi
 	if (conn_is(conn, CONN_CLOSE))
 		return discard(tcp, conn, p->len) ? DROP_NONE : DROP_TCP_CLOSED;
 	conn->flags |= CONN_ACK;
-	if (!tcp_in_take(tcp, conn, p->segment, p->payload, p->len)) {
-		*fin = false;
-		return DROP_TCP_MEMORY;
-	}
-	conn->rcv_nxt += p->len;
 	note_progress(tcp, conn, p->len);
-	return DROP_NONE;
+	if (take_in_order(tcp, conn, p, kept_fin))
+		return DROP_NONE;
+	*fin = false;
+	return DROP_TCP_MEMORY;
 }
 
 /* Eighth, the FIN bit, behind all text. */
@@ -270,18 +296,16 @@ take_fin(struct tcp *tcp, struct tcp_conn *conn)
 static enum drop
 text_and_fin(struct tcp *tcp, struct tcp_conn *conn, struct tcp_parsed *p)
 {
-	bool fin = p->flags & TCP_FIN;
+	bool fin = p->flags & TCP_FIN, kept_fin = false;
 	uint32_t before = conn->rcv_nxt;
 	enum drop why;
 
 	if ((p->len == 0 && !fin) || conn_is(conn, CONN_FIN_IN))
 		return DROP_NONE;
-	why = take_text(tcp, conn, p, &fin);
+	why = take_text(tcp, conn, p, &fin, &kept_fin);
 	if (conn->state == TCP_GONE)
 		return why;
-	fin = fin && why == DROP_NONE && p->seq + p->len == conn->rcv_nxt;
-	if (conn->rcv_nxt != before && conn->ooo && tcp_ooo_drain(tcp, conn))
-		fin = true;
+	fin = kept_fin || (fin && why == DROP_NONE && p->seq + p->len == conn->rcv_nxt);
 	if (conn->rcv_nxt != before && !conn_is(conn, CONN_CLOSE))
 		tcp_news(tcp, conn);
 	if (fin)
