@@ -122,6 +122,7 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	if (node->config.io.float_lcores && node->core && config.idle_polls > SHARED_POLLS)
 		config.idle_polls = SHARED_POLLS;
 	config.serve.worker = i;
+	config.tcp.hops_max = (uint8_t)(node->config.io.worker_count - 1);
 	config.serve.worker_count = node->config.io.worker_count;
 	config.serve.store = node->store;
 	config.serve.counters = &node->counters[i];

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "net/frag.h"
+#include "slipringd/stray.h"
 #include "store/reclaim.h"
 
 enum {
@@ -35,6 +36,10 @@ accept(struct worker *w, struct deferred *slot)
 
 	if (slot->done) {
 		serve_home(w->serve, b, slot);
+		return;
+	}
+	if (slot->service == SERVICE_FRAME) {
+		stray_accept(w, slot);
 		return;
 	}
 	spare = spares_take(&b->spares);
@@ -123,7 +128,9 @@ streams_in(struct worker *w)
 
 	if (!w->tcp)
 		return 0;
+	stray_mark(w);
 	tcp_input(w->tcp, now_ns, w->net.segments, w->net.segment_count);
+	stray_post(w);
 	if (w->net.error_count)
 		tcp_errors_input(&w->net, w->tcp, now_ns);
 	tcp_timers(w->tcp, now_ns);
@@ -161,10 +168,11 @@ worker_poll(struct worker *w)
 	uint32_t peers, mails, frames, heard, streams;
 
 	io_now(&b->now);
-	b->datagram_count = 0;
+	b->datagram_count = w->stray_count = 0;
 	peers = peers_out(w);
 	mails = mailbox_drain(w);
-	frames = port_rx(w->port, w->pkts, BURST_MAX - b->datagram_count, w->counters);
+	frames = w->stray_count;
+	frames += port_rx(w->port, w->pkts + frames, BURST_MAX - b->datagram_count - frames, w->counters);
 	b->datagram_count += net_input(&w->net, b->now.mono_ns, w->pkts, frames, b->datagrams + b->datagram_count);
 	heard = peers_in(w);
 	streams = streams_in(w);

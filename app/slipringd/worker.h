@@ -62,6 +62,8 @@ struct worker {
 	uint32_t idle_rounds;
 	struct net net;
 	struct pkt pkts[BURST_MAX];
+	uint32_t stray_count;        /* of pkts, from the first on: frames that other workers handed over */
+	uint8_t stray_hops[BURST_MAX];
 	struct burst burst;
 	struct peer_out peer_out;
 	struct turn turns[WORKER_TURNS_MAX];

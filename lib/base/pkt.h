@@ -60,6 +60,7 @@ pkt_drop(struct pkt *pkt, struct counters *counters, enum drop why)
  */
 enum service { SERVICE_NONE = 0, SERVICE_NATIVE, SERVICE_MEMCACHED, SERVICE_ECHO, SERVICE_PEER, SERVICE_ARP,
 	SERVICE_MEMCACHED_STREAM, SERVICE_RESP, /* over TCP */
+	SERVICE_FRAME, /* a whole frame: a TCP segment on its way to the worker of its connection */
 	SERVICE_ASK /* no bytes: requests of another worker or node, as they are (proto/ask.h) */ };
 
 struct deferred; /* base/deferred.h */

@@ -48,6 +48,7 @@ struct tcp_config {
 	uint32_t give_up_s;           /* RFC 9293's R2: no answer to retransmissions for so long */
 	uint16_t mtu;
 	uint8_t secret[16];           /* of initial sequence numbers, cookies and the table; random per boot */
+	uint8_t hops_max;             /* other workers that may know a connection which this one does not: so many are asked before a RST */
 	uint32_t wait_max;            /* TIME-WAIT records; beyond it the oldest goes */
 	uint64_t ooo_bytes_max;       /* of blocks with input beyond a gap, all connections together */
 	uint32_t resets_per_s;        /* RSTs to segments of no connection, a second */
@@ -62,6 +63,8 @@ struct tcp_segment {
 	uint8_t source[16], destination[16]; /* IPv4 mapped */
 	uint8_t mac[6];               /* where it came from */
 	uint8_t local;                /* which of our addresses destination is (endpoint.local) */
+	uint8_t hops;                 /* workers that did not know its connection */
+	bool stray;                   /* by tcp_input: nor does this one; pkt is still PKT_PENDING, for the caller to hand on */
 };
 
 /* Fills *config with the defaults. */

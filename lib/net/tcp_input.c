@@ -461,6 +461,12 @@ unknown(struct tcp *tcp, struct tcp_parsed *p)
 			tcp_close_unknown(tcp, p);
 		return;
 	}
+	/* The NIC chose this worker, but a connection stays where it was opened: another one may have it. */
+	if (p->flags & (TCP_ACK | TCP_RST) && p->segment->hops < tcp->config.hops_max &&
+	    tcp_open_service(tcp, p->peer.local_port) != SERVICE_NONE) {
+		p->segment->stray = true;
+		return;
+	}
 	tcp_open_listen(tcp, p, false, 0);
 }
 
@@ -483,7 +489,9 @@ dispatch(struct tcp *tcp, struct tcp_parsed *p)
 	default:
 		unknown(tcp, p);
 	}
-	/* The frame is done with, but when its bytes are offered where they stand. */
+	/* The frame is done with, but when its bytes are offered where they stand, or it goes on to another worker. */
+	if (p->segment->stray)
+		return;
 	if (tcp->offer_count == offers || tcp->offers[tcp->offer_count - 1].pkt != p->segment->pkt)
 		tcp_done(p->segment);
 }

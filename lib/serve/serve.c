@@ -84,6 +84,12 @@ serve_home(struct serve *serve, struct burst *burst, struct deferred *slot)
 		defer_give(&serve->defer, slot);
 }
 
+struct deferred *
+serve_slot(struct serve *serve, const struct datagram *datagram)
+{
+	return defer_take(&serve->defer, datagram);
+}
+
 void
 serve_tick(struct serve *serve, const struct now *now, uint32_t steps)
 {

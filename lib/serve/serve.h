@@ -127,6 +127,8 @@ void serve_compose(struct serve *serve, struct burst *burst) ON_WORKER;
  * BURST_MAX of them before it.
  */
 void serve_home(struct serve *serve, struct burst *burst, struct deferred *slot) ON_WORKER;
+/* A slot with a copy of a datagram, for the worker's own mail; NULL: none is free. It comes home as all do. */
+struct deferred *serve_slot(struct serve *serve, const struct datagram *datagram) ON_WORKER;
 /* Background: uploads that timed out, shard_tick. */
 void serve_tick(struct serve *serve, const struct now *now, uint32_t steps) ON_WORKER;
 

@@ -19,6 +19,7 @@
 #include "base/prng.h"
 #include "base/roles.h"
 #include "bench/frames.h"
+#include "proto/stream.h"
 #include "slipringd/worker.h"
 #include "store/reclaim.h"
 
@@ -60,11 +61,19 @@ static ON_MAIN void
 create_worker(uint32_t i, const uint8_t mac[6])
 {
 	struct worker_config config = { .idle = WORKER_ADAPTIVE, .idle_polls = 50, .idle_sleep_ms = 10,
-		.net = { .ipv4 = { 10, 0, 0, 1 }, .verify_checksums = true },
+		.net = { .ipv4 = { 10, 0, 0, 1 }, .verify_checksums = true, .tcp = true },
 		.serve = { .worker = i, .worker_count = WORKERS, .store = t.store, .native_port = 7411,
 			.epoch = 1, .cookie_secret = "for the cookies", .boot = 7, .version = "test",
-			.counters = &t.counters[i] } };
+			.counters = &t.counters[i], .connections_max = 64 } };
 	struct error error;
+
+	config.serve.protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
+	tcp_defaults(&config.tcp);
+	config.tcp.listen[0].port = 11211;
+	config.tcp.listen[0].service = SERVICE_MEMCACHED_STREAM;
+	config.tcp.listen_count = 1;
+	config.tcp.connections_max = 64;
+	config.tcp.hops_max = WORKERS - 1;
 
 	memcpy(config.net.mac, mac, 6);
 	for (uint32_t w = 0; w < WORKERS; w++) {
@@ -299,6 +308,112 @@ a_mailed_write_wakes_its_owner_soon(void **state)
 	assert_true(mailed < 20000);
 }
 
+/* --- connections ---------------------------------------------------------------------------- */
+
+enum { TCP_AT = TEMPLATE_NATIVE - UDP_HEADER_LEN, SYN = 2, RST = 4, ACK = 16, CLIENT_PORT = 40001 };
+
+/* One segment of the client's connection, without options, to either worker. */
+static void
+send_segment(uint32_t worker, uint8_t flags, uint32_t seq, uint32_t ack, const char *text)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(t.pool);
+	uint16_t len = (uint16_t)(20 + strlen(text));
+	uint8_t *frame, *tcp;
+
+	assert_non_null(mbuf);
+	frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	tcp = frame + TCP_AT;
+	link_headers(&t.link, frame, (uint16_t)(len - UDP_HEADER_LEN));
+	frame[ETHERNET_HEADER_LEN + 9] = 6;
+	store_be16(frame + ETHERNET_HEADER_LEN + 10, 0);
+	store_be16(frame + ETHERNET_HEADER_LEN + 10, internet_checksum(frame + ETHERNET_HEADER_LEN, IPV4_HEADER_LEN, 0));
+	memset(tcp, 0, 20);
+	store_be16(tcp, CLIENT_PORT);
+	store_be16(tcp + 2, 11211);
+	store_be32(tcp + 4, seq);
+	store_be32(tcp + 8, ack);
+	tcp[12] = 5 << 4;
+	tcp[13] = flags;
+	store_be16(tcp + 14, 60000);
+	memcpy(tcp + 20, text, strlen(text));
+	store_be16(tcp + 16, internet_checksum(tcp, len, 6u + len + load_be16(t.link.ip) + load_be16(t.link.ip + 2) +
+	    load_be16(t.link.peer_ip) + load_be16(t.link.peer_ip + 2)));
+	mbuf->data_len = mbuf->pkt_len = (uint16_t)(TCP_AT + len);
+	assert_int_equal(rte_ring_enqueue(t.to[worker], mbuf), 0);
+}
+
+/* The next segment from a worker; its packet is the caller's to free. */
+static struct rte_mbuf *
+receive_segment(uint32_t worker)
+{
+	uint64_t start = io_cycles();
+	struct rte_mbuf *mbuf;
+
+	while (io_cycles() - start < LOST_CYCLES_S * io_cycles_hz()) {
+		if (rte_ring_dequeue(t.from[worker], (void **)&mbuf) != 0)
+			continue;
+		if (rte_pktmbuf_mtod(mbuf, uint8_t *)[ETHERNET_HEADER_LEN + 9] == 6)
+			return mbuf;
+		rte_pktmbuf_free(mbuf);
+	}
+	return NULL;
+}
+
+static uint32_t
+open_at(uint32_t worker)
+{
+	struct rte_mbuf *mbuf;
+	const uint8_t *tcp;
+	uint32_t seq;
+
+	send_segment(worker, SYN, 1000, 0, "");
+	mbuf = receive_segment(worker);
+	assert_non_null(mbuf);
+	tcp = rte_pktmbuf_mtod(mbuf, uint8_t *) + TCP_AT;
+	assert_int_equal(tcp[13], SYN | ACK);
+	seq = load_be32(tcp + 4) + 1;
+	rte_pktmbuf_free(mbuf);
+	return seq;
+}
+
+static void
+a_segment_at_the_wrong_worker_finds_its_connection(void **state)
+{
+	static const char answer[] = "VERSION ";
+	uint32_t seq = open_at(0);
+	bool answered = false;
+
+	(void)state;
+	send_segment(1, ACK, 1001, seq, "version\r\n");
+	while (!answered) {
+		struct rte_mbuf *mbuf = receive_segment(0); /* the connection's worker answers, by its own port */
+		const uint8_t *tcp;
+
+		assert_non_null(mbuf);
+		tcp = rte_pktmbuf_mtod(mbuf, uint8_t *) + TCP_AT;
+		answered = mbuf->data_len > TCP_AT + 20 + 8 && memcmp(tcp + (tcp[12] >> 4) * 4, answer, 8) == 0;
+		rte_pktmbuf_free(mbuf);
+	}
+	assert_int_equal(counter_read(&t.counters[1], COUNTER_TCP_STRAYS), 1);
+	send_segment(0, RST | ACK, 1010, seq, "");
+}
+
+/* Both are asked; the last one answers as to any stranger. */
+static void
+a_segment_of_no_connection_is_reset_once(void **state)
+{
+	uint64_t strays = counter_read(&t.counters[0], COUNTER_TCP_STRAYS);
+	struct rte_mbuf *mbuf;
+
+	(void)state;
+	send_segment(0, ACK, 5000, 6000, "get x\r\n");
+	mbuf = receive_segment(1);
+	assert_non_null(mbuf);
+	assert_int_equal(rte_pktmbuf_mtod(mbuf, uint8_t *)[TCP_AT + 13] & RST, RST);
+	rte_pktmbuf_free(mbuf);
+	assert_int_equal(counter_read(&t.counters[0], COUNTER_TCP_STRAYS), strays + 1);
+}
+
 int
 main(void)
 {
@@ -306,6 +421,8 @@ main(void)
 		cmocka_unit_test(a_worker_challenges_and_another_takes_the_cookie),
 		cmocka_unit_test(repeated_increments_at_either_worker_count_once),
 		cmocka_unit_test(a_mailed_write_wakes_its_owner_soon),
+		cmocka_unit_test(a_segment_at_the_wrong_worker_finds_its_connection),
+		cmocka_unit_test(a_segment_of_no_connection_is_reset_once),
 	};
 
 	return cmocka_run_group_tests_name("workers over net_ring", tests, start, stop);
