@@ -17,6 +17,8 @@
  *   owners (cluster/forward.h). Native: their response frames come back in `reply`, and the
  *   home worker sends them on (`answered`). memcached: the responses come back in `answers`,
  *   and the home worker goes on with the frame.
+ * Passes of connections: a slot names requests of an ask (proto/ask.h), and carries no bytes; it goes home when they are answered
+ *   there.
  *   For another node the core takes slots of its own, `forwarded`: a worker that does not
  *   find its node to be the owner of a key says so in `stale`, and forwards nothing again.
  * Threads: a slot is touched by one thread at a time: the home worker, or the
@@ -66,6 +68,7 @@ enum {
 };
 
 struct answers; /* proto/answers.h */
+struct ask;     /* proto/ask.h */
 
 struct deferred {
 	struct deferred *next_free; /* home's free list; the core's lists */
@@ -73,6 +76,7 @@ struct deferred {
 	uint64_t asks;              /* operations for which the slot goes on to the core after this burst */
 	uint64_t stale;             /* forwarded: operations whose keys are not this node's */
 	uint64_t target;            /* local: id of the member the frame is for; 0: each key's owner */
+	struct ask *ask;            /* SERVICE_ASK: whose requests `ops` names; there is no payload */
 	struct answers *answers;    /* memcached: other nodes' responses; NULL none */
 	_Atomic bool *lent;         /* answers are the core's: cleared when the slot is home; NULL: in `reply` */
 	uint8_t *reply;
@@ -100,6 +104,7 @@ deferred_reset(struct deferred *slot)
 {
 	slot->next_free = NULL;
 	slot->ops = slot->asks = slot->stale = slot->target = 0;
+	slot->ask = NULL;
 	slot->answers = NULL;
 	slot->lent = NULL;
 	slot->reply_len = 0;
@@ -117,12 +122,12 @@ deferred_keeps(const struct deferred *slot)
 	return slot->home >= DEFERRED_HOME_LOCAL;
 }
 
-/* Mail to be sent after the burst: slot -> worker, or MAIL_CORE. */
+/* Mail to be sent after the burst: slot -> worker, or MAIL_CORE. A slot is this worker's, or came with a datagram. */
 struct outbox {
 	struct {
 		struct deferred *slot;
 		uint8_t to;
-	} mails[BURST_MAX * (WORKER_MAX + 2)];
+	} mails[DEFERRED_MAX + BURST_MAX];
 	uint32_t count;
 };
 

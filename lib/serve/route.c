@@ -189,16 +189,15 @@ route_target(const struct route *route, const struct frame *frame, struct deferr
 	}
 }
 
-/* A cache whose node is dead has nothing: a get is a miss, and says so in the counters. */
-static void
-miss_dead(const struct route *route, const struct request *request, struct response *response)
+void
+route_miss_dead(struct serve *serve, const struct request *request, struct response *response)
 {
 	if (request->op != OP_GET && request->op != OP_GAT)
 		return;
 	respond(response, OP_STATUS_NOT_FOUND);
-	serve_count(route->serve, COUNTER_CMD_GET);
-	serve_count(route->serve, COUNTER_GET_MISSES);
-	serve_count(route->serve, COUNTER_GET_OWNER_DEAD);
+	serve_count(serve, COUNTER_CMD_GET);
+	serve_count(serve, COUNTER_GET_MISSES);
+	serve_count(serve, COUNTER_GET_OWNER_DEAD);
 }
 
 /* What the core has brought takes the place of what would be run. */
@@ -213,7 +212,7 @@ take_answers(const struct route *route, const struct frame *frame, const struct 
 			continue;
 		responses[i] = answers->responses[i];
 		if (responses[i].status == OP_STATUS_OWNER_DEAD)
-			miss_dead(route, &requests[i], &responses[i]);
+			route_miss_dead(route->serve, &requests[i], &responses[i]);
 		if (responses[i].status == OP_STATUS_TOO_LARGE && (requests[i].op == OP_APPEND || requests[i].op == OP_PREPEND))
 			responses[i].status = OP_STATUS_NOT_STORED; /* memcached's word for it; the composer sees no op any more */
 		if (requests[i].op == OP_FLUSH)
@@ -261,6 +260,8 @@ route_burst(struct serve *serve, struct burst *burst)
 		struct deferred *slot = frame->datagram->deferred;
 		uint64_t away;
 
+		if (frame->turn)
+			continue; /* others were asked before (ask.h) */
 		if (slot && slot->target && ring && !slot->forwarded) {
 			route_target(&route, frame, slot);
 			continue;

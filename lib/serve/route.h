@@ -25,4 +25,7 @@ void route_burst(struct serve *serve, struct burst *burst) ON_WORKER;
 /* Whether another node owns a slot: for the rare look at one more slot of a request. */
 bool route_is_away(const struct serve *serve, uint16_t slot);
 
+/* A cache whose node is dead has nothing: a get is a miss, and says so in the counters. */
+void route_miss_dead(struct serve *serve, const struct request *request, struct response *response);
+
 #endif

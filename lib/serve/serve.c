@@ -78,7 +78,9 @@ void
 serve_home(struct serve *serve, struct burst *burst, struct deferred *slot)
 {
 	CHECK(burst->answered_count < BURST_MAX);
-	if (slot->answered)
+	if (slot->ask)
+		ask_home(serve, burst, slot);
+	else if (slot->answered)
 		burst->answered[burst->answered_count++] = slot;
 	else
 		defer_give(&serve->defer, slot);

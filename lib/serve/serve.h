@@ -81,7 +81,7 @@ struct burst {
 	uint32_t datagram_count;
 	struct turn *turns;       /* of connections (tcp_turns), all with the same blocks */
 	uint32_t turn_count;
-	struct connection resumed[BURST_MAX]; /* by serve_home: those that are to have a turn again (tcp_resume) */
+	struct connection resumed[3 * BURST_MAX]; /* those that are to have a turn again (tcp_resume); the caller empties it */
 	uint32_t resumed_count;
 	struct datagram passes[BURST_PASSES_MAX]; /* stand for a pass where a frame names its datagram; without pkt */
 	uint32_t pass_count;
@@ -106,7 +106,7 @@ void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *dat
 
 /*
  * Starts a burst: of *burst the caller has set now, datagrams, turns, spares, the arrays, and
- * answered by serve_home; frames, requests, replies and outbox start empty here. Parses every
+ * answered and resumed by serve_home; frames, requests, replies and outbox start empty here. Parses every
  * datagram into frames and requests, then every turn; drops and refuses what cannot be.
  */
 void serve_parse(struct serve *serve, struct burst *burst) ON_WORKER;
@@ -124,7 +124,7 @@ void serve_compose(struct serve *serve, struct burst *burst) ON_WORKER;
 /*
  * A slot of this worker came home (slot->done): it is free again; but the response frames of
  * other nodes that it has (slot->answered) are first sent with the burst that follows. At most
- * BURST_MAX of them before it.
+ * BURST_MAX of them before it. A slot that asked on behalf of a connection may resume it.
  */
 void serve_home(struct serve *serve, struct burst *burst, struct deferred *slot) ON_WORKER;
 /* A slot with a copy of a datagram, for the worker's own mail; NULL: none is free. It comes home as all do. */

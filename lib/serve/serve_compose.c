@@ -26,6 +26,10 @@ compose(struct serve *serve, struct burst *burst, struct frame *frame)
 	struct reply *replies = burst->replies + burst->reply_count;
 	uint32_t n;
 
+	if (frame->service == SERVICE_ASK) {
+		ask_answer(burst, frame);
+		return 0;
+	}
 	if (frame->service == SERVICE_MEMCACHED)
 		return memcached_compose(frame, requests, responses, &burst->now, &burst->spares,
 		    serve->config.counters, replies);
@@ -63,7 +67,9 @@ settle_slot(struct serve *serve, struct burst *burst, const struct frame *frame)
 		return;
 	}
 	slot->done = true;
-	if (slot->home == serve->config.worker)
+	if (slot->ask && slot->home == serve->config.worker)
+		ask_home(serve, burst, slot);
+	else if (slot->home == serve->config.worker)
 		defer_give(&serve->defer, slot);
 	else
 		outbox_add(&burst->outbox, slot, slot->home);

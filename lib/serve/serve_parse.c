@@ -120,6 +120,10 @@ parse(struct serve *serve, struct burst *burst, struct frame *frame)
 		return parse_native(serve, burst, frame);
 	if (datagram->service == SERVICE_MEMCACHED)
 		return parse_memcached(serve, burst, frame);
+	if (datagram->service == SERVICE_ASK) {
+		ask_parse(burst, frame);
+		return true;
+	}
 	return false; /* another stage answers it */
 }
 
@@ -154,6 +158,8 @@ serve_parse(struct serve *serve, struct burst *burst)
 	}
 	if (burst->turn_count > 0)
 		streams_parse(serve, burst);
+	if (serve->asks.local.first || serve->asks.foreign.first)
+		asks_start(serve, burst);
 }
 
 void

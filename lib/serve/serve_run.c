@@ -23,6 +23,7 @@ struct run {
 	uint32_t frame_end;   /* behind its last request */
 	uint32_t from;        /* its requests before this one have been answered by another worker */
 	uint64_t written;     /* digests written in this batch, one bit each of 64 */
+	uint32_t barred;      /* requests before this one are not run: their guard has failed */
 	uint64_t mailed;      /* digests of this frame's mailed writes, likewise */
 	uint32_t targets;     /* bit w: mails[w] is set for this frame */
 	struct deferred *mails[WORKER_MAX];
@@ -171,7 +172,7 @@ hand_over(struct run *run, struct request *request, uint32_t place, struct respo
 	uint32_t to = serve_owner(run->serve, request->slot);
 	bool native = run->frame->service == SERVICE_NATIVE;
 
-	if (run->frame->turn) { /* what belongs elsewhere was asked for before, as far as there was room */
+	if (run->frame->turn || run->frame->service == SERVICE_ASK) { /* others were asked before, as far as there was room */
 		respond(response, OP_STATUS_BUSY);
 		return;
 	}
@@ -180,6 +181,25 @@ hand_over(struct run *run, struct request *request, uint32_t place, struct respo
 		run->mailed |= doubts(request);
 	else
 		respond(response, OP_STATUS_BUSY);
+}
+
+static void
+bar(struct run *run, const struct request *guard, uint32_t place)
+{
+	uint32_t left = run->frame_end - place - 1;
+
+	run->barred = place + 1 + (guard->length < left ? guard->length : left);
+}
+
+/* A request whose guard has failed. */
+static ON_WORKER void
+skip(struct run *run, const struct request *request, struct response *response)
+{
+	if (request->op == OP_ANSWERED)
+		return;
+	if (op_is_write(request->op) && (request->options & REQUEST_ITEM))
+		shard_give(run->serve->shard, request->item);
+	respond(response, OP_STATUS_CHANGED);
 }
 
 static ON_WORKER void
@@ -195,6 +215,8 @@ run_write(struct run *run, struct request *request, uint32_t place, struct respo
 	} else {
 		run->written |= doubts(request);
 		owner_execute(serve, run->now, run->frame, request, response);
+		if (request->op == OP_GUARD && response->status != OP_STATUS_OK)
+			bar(run, request, place);
 	}
 }
 
@@ -329,6 +351,10 @@ run_batch(struct run *run, uint32_t first, uint32_t n)
 		if (place < run->from || run->frame->travels)
 			continue;
 		run->mail_run += run->frame->datagram->deferred != NULL;
+		if (__builtin_expect(place < run->barred, 0)) {
+			skip(run, &requests[i], &responses[i]);
+			continue;
+		}
 		if (requests[i].op == OP_GET || requests[i].op == OP_META)
 			run_read(run, &requests[i], batch.items[i], &responses[i]);
 		else

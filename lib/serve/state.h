@@ -8,6 +8,7 @@
 
 #include "seal/seal.h"
 #include "serve/admit.h"
+#include "serve/ask.h"
 #include "serve/defer.h"
 #include "serve/once.h"
 #include "serve/serve.h"
@@ -28,6 +29,7 @@ struct serve {
 	struct once *once;
 	struct uploads uploads;
 	struct streams streams;
+	struct asks asks;
 	const struct serve_ring *ring; /* in this burst; NULL: single node, or no topology yet */
 	uint32_t epoch;                /* what frames of this burst carry */
 	uint32_t scratch_used; /* in this burst */

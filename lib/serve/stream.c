@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "serve/ask.h"
 #include "serve/state.h"
 
 /* A turn at work. */
@@ -30,12 +31,31 @@ protocol_of(const struct serve *serve, uint8_t service)
 	return service < SERVICE_ASK ? serve->config.protocols[service] : NULL;
 }
 
-static void
+void
+stream_leave(struct serve *serve, uint8_t service, struct stream_state *state, struct stream_body *body)
+{
+	protocol_of(serve, service)->release(state, serve->streams.blocks);
+	if (body)
+		body_release(serve, serve->streams.blocks, body);
+}
+
+/* The connection is gone. What its ask may still refer to stays until that is home. */
+static ON_WORKER void
 end(struct serve *serve, struct stream *stream)
 {
+	struct ask *ask = stream->ask;
+
 	if (stream->service == 0)
 		return;
-	protocol_of(serve, stream->service)->release(&stream->state, serve->streams.blocks);
+	if (ask) {
+		ask->abandoned = true;
+		ask->state = stream->state;
+		ask->body = stream->body;
+		if (ask->ready)
+			ask_release(serve, ask);
+	} else {
+		stream_leave(serve, stream->service, &stream->state, stream->body);
+	}
 	stream->service = 0;
 }
 
@@ -66,34 +86,110 @@ add_frame(struct visit *v, struct view input, uint32_t count)
 	burst->request_count += count;
 }
 
+/* The pass waits for others, or becomes a frame. */
+static ON_WORKER void
+go(struct visit *v, struct view input, uint32_t count)
+{
+	struct burst *burst = v->burst;
+	struct stream *stream = v->stream;
+
+	stream->ask = ask_pass(v->serve, burst, v->turn, input, count);
+	if (stream->ask) {
+		v->turn->pause = true;
+		return;
+	}
+	if (stream->body && stream->body->parsed)
+		body_claim(v->serve, stream->body, &burst->requests[burst->request_count],
+		    &burst->responses[burst->request_count]);
+	add_frame(v, input, count);
+}
+
+/* The connection's next bytes are the value's; it ends when they will not come. */
+static void
+give_room(struct visit *v)
+{
+	struct stream_body *body = v->stream->body;
+	struct turn *turn = v->turn;
+
+	turn->room = body_room(v->serve, body, &body->given);
+	turn->room_len = body->given;
+	turn->close |= turn->finished && turn->input.len - turn->consumed < body->given;
+}
+
+static ON_WORKER void
+begin_body(struct visit *v, const struct stream_pass *pass)
+{
+	v->stream->body = body_begin(v->serve, &v->burst->now, v->turn->blocks, pass);
+	if (!v->stream->body)
+		v->turn->abort = true;
+	else if (!v->stream->ask)
+		give_room(v);
+}
+
+/* Its request is the pass's first; a body without room is answered before anybody is asked. */
+static ON_WORKER void
+end_body(struct visit *v, uint32_t count)
+{
+	struct stream_body *body = v->stream->body;
+
+	body->parsed = true;
+	if (count == 0) {
+		body_release(v->serve, v->turn->blocks, body);
+		v->stream->body = NULL;
+	} else if (body->status != OP_STATUS_OK) {
+		body_claim(v->serve, body, &v->burst->requests[v->burst->request_count],
+		    &v->burst->responses[v->burst->request_count]);
+	}
+}
+
 /* Parses from what is unread. False: nothing more of this turn in this burst. */
-static bool
+static ON_WORKER bool
 take_pass(struct visit *v)
 {
 	struct turn *turn = v->turn;
+	struct stream *stream = v->stream;
 	struct view input = view_of(turn->input.data + turn->consumed, turn->input.len - turn->consumed);
-	struct stream_pass pass = { .now = &v->burst->now, .input = input, .finished = turn->finished,
-		.state = &v->stream->state, .blocks = turn->blocks, .facts = v->serve->streams.facts,
-		.requests = v->burst->requests + v->burst->request_count };
+	struct stream_pass pass;
+	bool body = stream->body != NULL;
 
+	pass.now = &v->burst->now;
+	pass.input = input;
+	pass.finished = turn->finished;
+	pass.state = &stream->state;
+	pass.blocks = turn->blocks;
+	pass.facts = v->serve->streams.facts;
+	pass.requests = v->burst->requests + v->burst->request_count;
+	pass.body_done = body;
+	if (body) {
+		pass.body_value = body_value(stream->body);
+		pass.body_request = stream->body->request;
+	}
+	pass.count = pass.consumed = pass.wanted = pass.body_len = 0;
+	pass.close = pass.more = pass.settle = pass.body = false;
 	v->protocol->parse(&pass);
 	CHECK(pass.consumed <= input.len && pass.count <= FRAME_OPS_MAX);
 	turn->consumed += pass.consumed;
 	turn->wanted = pass.wanted;
-	turn->close = pass.close;
+	if (body && pass.consumed > 0)
+		end_body(v, pass.count);
 	if (pass.count > 0)
-		add_frame(v, view_of(input.data, pass.consumed), pass.count);
-	if (pass.close)
+		go(v, view_of(input.data, pass.consumed), pass.count);
+	if (pass.body && !pass.close)
+		begin_body(v, &pass);
+	/* No whole command will come any more. */
+	stream->closing = pass.close || (turn->finished && !pass.more && !pass.body);
+	if (stream->ask)
 		return false;
-	if (!pass.more || pass.count + pass.consumed == 0) {
-		turn->close = turn->finished; /* no whole command will come any more */
+	turn->close |= stream->closing;
+	if (turn->close || turn->abort || stream->body || !pass.more || pass.count + pass.consumed == 0) {
+		turn->again = !turn->close && (pass.more || (stream->body && stream->body->parsed)) && pass.count + pass.consumed > 0;
 		return false;
 	}
 	turn->again = pass.settle;
 	return !pass.settle;
 }
 
-static void
+static ON_WORKER void
 take_passes(struct visit *v)
 {
 	for (uint32_t n = 0; n < STREAM_PASSES_MAX; n++) {
@@ -105,6 +201,53 @@ take_passes(struct visit *v)
 	v->turn->again = true;
 }
 
+/* What was asked for is there: the pass is run. */
+static ON_WORKER void
+resume(struct visit *v)
+{
+	struct stream *stream = v->stream;
+	struct ask *ask = stream->ask;
+	struct turn *turn = v->turn;
+
+	if (!ask->ready) {
+		turn->pause = true;
+		return;
+	}
+	turn->again = true;
+	if (!has_room(v->burst))
+		return;
+	turn->again = !stream->closing;
+	ask_restore(v->serve, v->burst, ask);
+	if (stream->body && stream->body->parsed)
+		body_claim(v->serve, stream->body, &v->burst->requests[v->burst->request_count],
+		    &v->burst->responses[v->burst->request_count]);
+	add_frame(v, view_of(ask->bytes, ask->bytes_len), ask->count);
+	if (stream->body && !stream->body->parsed) {
+		turn->again = false;
+		give_room(v);
+	}
+	turn->close |= stream->closing;
+}
+
+/* More of the value. False: not all of it is there. */
+static ON_WORKER bool
+fill(struct visit *v)
+{
+	struct stream_body *body = v->stream->body;
+	struct turn *turn = v->turn;
+
+	if (body->given > 0 && turn->filled < body->given) {
+		turn->close = turn->finished; /* the rest will not come */
+		return false;
+	}
+	body->filled += body->given;
+	body->given = 0;
+	if (body->filled == body->len)
+		return true;
+	give_room(v);
+	return false;
+}
+
 static void
 begin(struct visit *v)
 {
@@ -112,7 +255,7 @@ begin(struct visit *v)
 	*v->stream = (struct stream){ .generation = v->turn->id.generation, .service = v->turn->service };
 }
 
-static void
+static ON_WORKER void
 take_turn(struct serve *serve, struct burst *burst, struct turn *turn)
 {
 	struct visit v = { serve, burst, turn, &serve->streams.table[turn->id.index],
@@ -129,7 +272,9 @@ take_turn(struct serve *serve, struct burst *burst, struct turn *turn)
 		return; /* it ended before it had a turn */
 	if (turn->closed)
 		end(serve, v.stream);
-	else
+	else if (v.stream->ask)
+		resume(&v);
+	else if (!v.stream->body || fill(&v))
 		take_passes(&v);
 }
 
@@ -144,15 +289,31 @@ streams_parse(struct serve *serve, struct burst *burst)
 	}
 }
 
+/* What a pass needed until its reply was composed. */
+static ON_WORKER void
+settle(struct serve *serve, struct turn *turn, struct stream *stream)
+{
+	if (stream->ask) {
+		ask_release(serve, stream->ask);
+		stream->ask = NULL;
+	}
+	if (stream->body && stream->body->parsed) {
+		body_release(serve, turn->blocks, stream->body);
+		stream->body = NULL;
+	}
+}
+
 void
 stream_compose(struct serve *serve, struct burst *burst, struct frame *frame)
 {
 	struct turn *turn = frame->turn;
+	struct stream *stream = &serve->streams.table[turn->id.index];
 	struct stream_reply reply = { .frame = frame, .input = frame->input, .requests = burst->requests + frame->first,
 		.responses = burst->responses + frame->first, .count = frame->count, .now = &burst->now,
-		.state = &serve->streams.table[turn->id.index].state, .blocks = turn->blocks, .out = turn->out,
-		.facts = serve->streams.facts };
+		.state = &stream->state, .blocks = turn->blocks, .out = turn->out, .facts = serve->streams.facts };
 
 	if (!turn->abort && !protocol_of(serve, frame->service)->compose(&reply))
 		turn->abort = true;
+	if (stream->ask ? stream->ask->ready && stream->ask->bytes == frame->input.data : stream->body != NULL)
+		settle(serve, turn, stream);
 }

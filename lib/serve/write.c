@@ -72,6 +72,26 @@ find(struct serve *serve, const struct now *now, const struct request *request)
 	return shard_find(serve->shard, now, request->key, request->digest);
 }
 
+/* The value came straight into its item. */
+static ON_WORKER void
+publish_given(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	request->item->client_flags = request->client_flags;
+	item_set_expiry_ms(request->item, request->expiry_ms);
+	write_publish(serve, now, request->item, request->digest, response);
+}
+
+/* The rest of its command is run if the key is as it was when somebody looked. */
+static ON_WORKER void
+guard(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	const struct item *item = find(serve, now, request);
+	bool same = request->options & REQUEST_COMPARE ? item && view_equal(item_value(item), request->value) :
+	    request->version == (item ? item->version : 0);
+
+	respond(response, same ? OP_STATUS_OK : OP_STATUS_CHANGED);
+}
+
 static ON_WORKER void
 set(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
@@ -84,9 +104,15 @@ set(struct serve *serve, const struct now *now, const struct request *request, s
 		enum op_status status = write_allowed(serve, request, find(serve, now, request));
 
 		if (status != OP_STATUS_OK) {
+			if (request->options & REQUEST_ITEM)
+				shard_give(serve->shard, request->item);
 			respond(response, status);
 			return;
 		}
+	}
+	if (request->options & REQUEST_ITEM) {
+		publish_given(serve, now, request, response);
+		return;
 	}
 	item = write_take(serve, now, request->key, request->value.len, response);
 	if (!item)
@@ -318,6 +344,9 @@ write_execute(struct serve *serve, const struct now *now, const struct request *
 		break;
 	case OP_SETRANGE:
 		write_range(serve, now, request, response);
+		break;
+	case OP_GUARD:
+		guard(serve, now, request, response);
 		break;
 	default:
 		join(serve, now, request, response);

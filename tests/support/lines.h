@@ -3,7 +3,7 @@
  * behind each other with ';'. Answers a line an operation. It shows all that proto/stream.h allows:
  * commands that need several passes, values that go straight into their item, passes that are to be settled.
  *
- *   get K | meta K | set K V | add K V | del K | incr K N | append K V | flush | ping | guard K VERSION
+ *   get K | meta K | set K V | add K V | del K | incr K N | append K V | flush | ping | guard K VERSION COUNT
  *   body K LEN, the next line is the value | keys SLOT | settle (a ping) | close
  */
 #ifndef TESTS_LINES_H
@@ -75,6 +75,8 @@ lines_request(struct request *request, const struct view *words, uint32_t count,
 		request->delta = lines_number(words[2]);
 	if (count > 2 && request->op == OP_GUARD)
 		request->version = lines_number(words[2]);
+	if (count > 3 && request->op == OP_GUARD)
+		request->length = (uint32_t)lines_number(words[3]);
 	if (request->op == OP_KEYS) {
 		request->slot = (uint16_t)lines_number(words[1]);
 		request->length = 100;
@@ -91,7 +93,7 @@ lines_words(struct view text, struct view *words, uint32_t *count)
 	for (;; at++) {
 		if (text.data[at] != ' ' && text.data[at] != ';' && text.data[at] != '\n')
 			continue;
-		if (*count < 3)
+		if (*count < 4)
 			words[(*count)++] = view_of(text.data + from, at - from);
 		from = at + 1;
 		if (text.data[at] != ' ')
@@ -126,7 +128,7 @@ static inline bool
 lines_one(struct stream_pass *pass, uint32_t line_at)
 {
 	struct lines_state *state = lines_state(pass->state);
-	struct view rest = view_of(pass->input.data + pass->consumed, pass->input.len - pass->consumed), words[3];
+	struct view rest = view_of(pass->input.data + pass->consumed, pass->input.len - pass->consumed), words[4];
 	uint32_t count, len;
 	struct request request;
 

@@ -60,9 +60,9 @@ struct serve_rig {
 	uint32_t locals_home; /* slots of DEFERRED_HOME_LOCAL that came back */
 	struct deferred *core_mail[RIG_MAIL]; /* slots for the control core */
 	uint32_t core_count;
-	/* connections (stream_rig.h): around a worker's burst; the first says whether there was something to do */
+	/* connections (stream_rig.h): around a worker's burst; whether there was something to do, or will be */
 	bool (*before)(uint32_t worker);
-	void (*after)(uint32_t worker);
+	bool (*after)(uint32_t worker);
 	/* the client */
 	struct endpoint peer;
 	struct native_header header;
@@ -195,7 +195,7 @@ rig_collect(struct rig_worker *w, uint32_t worker)
 	}
 }
 
-/* One round of a worker's loop. Returns whether connections had something to do. */
+/* One round of a worker's loop. Returns whether there is something to do because of it. */
 static inline bool
 rig_poll(uint32_t worker)
 {
@@ -218,8 +218,9 @@ rig_poll(uint32_t worker)
 	serve_run(w->serve, &w->burst);
 	serve_compose(w->serve, &w->burst);
 	if (rig.after)
-		rig.after(worker);
+		busy |= rig.after(worker);
 	rig_collect(w, worker);
+	busy |= w->burst.outbox.count > 0;
 	w->burst.datagram_count = 0;
 	serve_tick(w->serve, &rig.now, 4);
 	reclaim_quiescent();

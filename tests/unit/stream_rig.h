@@ -6,6 +6,7 @@
 #define TESTS_STREAM_RIG_H
 
 #include "tests/unit/serve_rig.h"
+#include "serve/state.h"
 #include "tests/support/lines.h"
 
 enum { RIG_STREAMS = 300, RIG_INPUT = 4 << 20, RIG_TURNS = BURST_MAX };
@@ -134,9 +135,10 @@ rig_apply(struct rig_stream *s, const struct turn *turn)
 	s->dead |= turn->abort;
 }
 
-static inline void
+static inline bool
 rig_streams_after(uint32_t worker)
 {
+	const struct serve *serve = rig.workers[worker]->serve;
 	struct burst *burst = &rig.workers[worker]->burst;
 
 	for (uint32_t i = 0; i < burst->turn_count; i++)
@@ -146,6 +148,7 @@ rig_streams_after(uint32_t worker)
 				break;
 			}
 	burst->turn_count = 0;
+	return burst->resumed_count > 0 || (serve->asks.local.first && serve->defer.out + RIG_WORKERS < DEFERRED_MAX);
 }
 
 static inline void

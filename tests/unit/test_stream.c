@@ -1,6 +1,7 @@
 /* Connections through serve: passes, their order, several in a burst, ends; with a small protocol (support/lines.h). */
 #include "tests/unit/stream_rig.h"
 
+#include "base/prng.h"
 #include "serve/stream.h"
 
 static int
@@ -8,6 +9,14 @@ start_one(void **state)
 {
 	(void)state;
 	rig_streams_start(1);
+	return 0;
+}
+
+static int
+start_four(void **state)
+{
+	(void)state;
+	rig_streams_start(4);
 	return 0;
 }
 
@@ -189,6 +198,473 @@ a_service_without_a_protocol_is_refused(void **state)
 	rig.before = rig_streams_before;
 }
 
+/* Text of a command with a key of each worker. */
+static const char *
+keyed(const char *format, uint32_t worker)
+{
+	static char texts[16][128];
+	static uint32_t at;
+	char *text = texts[at++ % 16];
+
+	snprintf(text, sizeof texts[0], format, rig_key_of(worker, 0));
+	return text;
+}
+
+static void
+writes_of_other_workers_keys_are_asked_for_and_answered_in_order(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+
+	(void)state;
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("get %s\n", w));
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("set %s 1\n", w));
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("append %s 2\n", w));
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("get %s\n", w));
+	rig_write(s, "ping\n");
+	rig_talk(s, keyed("incr %s 5\n", 3), "not_found\nnot_found\nnot_found\nnot_found\nok\nok\nok\nok\nok\nok\nok\nok\n"
+	    "=12\n=12\n=12\n=12\nok\n17\n");
+	assert_int_equal(rig_counter(COUNTER_MAIL_SENT), 3 * 4 + 1);
+}
+
+static void
+a_flush_is_between_what_is_before_and_behind_it(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	uint64_t flushes = rig_counter(COUNTER_CMD_FLUSH);
+
+	(void)state;
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("set %s 1\n", w));
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("get %s\n", w));
+	rig_write(s, "flush\n");
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("get %s\n", w));
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("set %s 2\n", w));
+	rig_write(s, "flush\nping\n");
+	for (uint32_t w = 0; w < 4; w++)
+		rig_write(s, keyed("get %s\n", w));
+	rig_talk(s, "", "ok\nok\nok\nok\n=1\n=1\n=1\n=1\nok\nnot_found\nnot_found\nnot_found\nnot_found\nok\nok\nok\nok\nok\nok\n"
+	    "not_found\nnot_found\nnot_found\nnot_found\n");
+	assert_int_equal(rig_counter(COUNTER_CMD_FLUSH) - flushes, 2);
+}
+
+static void
+what_a_guard_guards_is_run_with_it_or_not_at_all(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	char text[256];
+
+	(void)state;
+	for (uint32_t w = 0; w < 4; w++) {
+		const char *key = rig_key_of(w, 0);
+
+		snprintf(text, sizeof text, "guard %s 0 3;set %s 1;get %s;append %s 2;get %s\n", key, key, key, key, key);
+		rig_talk(s, text, "ok\nok\n=1\nok\n=12\n");
+		rig_talk(s, text, "changed\nchanged\nchanged\nchanged\n=12\n");
+		snprintf(text, sizeof text, "ping\nguard %s 99 100;set %s 7\nget %s\n", key, key, key);
+		rig_talk(s, text, "ok\nchanged\nchanged\nchanged\n"); /* to the end of the pass, not further */
+		snprintf(text, sizeof text, "get %s\n", key);
+		rig_talk(s, text, "=12\n");
+	}
+}
+
+static void
+jobs_of_a_shard_are_run_by_its_worker(void **state)
+{
+	struct rig_stream *s = rig_connect(1, 0);
+
+	(void)state;
+	for (uint32_t w = 0; w < 4; w++)
+		for (uint32_t n = 0; n <= w; n++) {
+			char text[64];
+
+			snprintf(text, sizeof text, "set %s 1\n", rig_key_of(w, n));
+			rig_talk(s, text, "ok\n");
+		}
+	rig_talk(s, "keys 0\nkeys 1\nkeys 2\nkeys 3\n", "1 keys 6 bytes\n2 keys 12 bytes\n3 keys 19 bytes\n4 keys 26 bytes\n");
+}
+
+static void
+a_connection_that_ends_while_it_waits_leaves_nothing(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	uint32_t away;
+
+	(void)state;
+	rig_settle();
+	away = 2;
+	rig.workers[away]->stuck = true;
+	rig_write(s, keyed("set %s 1\n", 1));
+	rig_write(s, keyed("set %s 1\n", away));
+	rig_settle();
+	assert_true(s->paused);
+	assert_int_equal(s->out.len, 0);
+	rig_hang_up(s);
+	assert_true(rig_blocks[0].used > 0);
+	rig.workers[away]->stuck = false;
+	rig_settle();
+	assert_int_equal(rig_blocks[0].used, 0);
+	/* The index is another connection's by then. */
+	s = rig_connect(0, 0);
+	rig_talk(s, keyed("get %s\n", away), "=1\n");
+}
+
+static void
+what_finds_no_slot_waits_for_one(void **state)
+{
+	static struct rig_stream *s[RIG_STREAMS];
+
+	(void)state;
+	for (uint32_t k = 0; k < RIG_STREAMS; k++)
+		s[k] = rig_connect(0, k);
+	rig_settle();
+	rig.workers[1]->stuck = rig.workers[2]->stuck = true;
+	for (uint32_t k = 0; k < RIG_STREAMS; k++) {
+		rig_write(s[k], keyed("incr %s 1\n", 1));
+		rig_write(s[k], keyed("set %s 1\n", 2));
+	}
+	rig_settle();
+	assert_int_equal(rig.workers[1]->inbox_count, DEFERRED_MAX / 2);
+	for (uint32_t k = 0; k < RIG_STREAMS; k += 7)
+		rig_hang_up(s[k]);
+	rig.workers[1]->stuck = rig.workers[2]->stuck = false;
+	rig_settle();
+	for (uint32_t k = 0; k < RIG_STREAMS; k++)
+		if (k % 7 != 0)
+			assert_string_equal(rig_read(s[k]), "not_found\nok\n");
+}
+
+static void
+memory_used_up_is_told_to_who_would_have_to_be_asked(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	void *pieces[64];
+	uint32_t sizes[64], count = 0;
+
+	(void)state;
+	rig_talk(s, "ping\n", "ok\n");
+	rig_write(s, "ping\n");
+	rig_settle(); /* its output has a block with some room now */
+	for (uint32_t size = BLOCK_MAX; size >= BLOCK_MIN; size /= 2)
+		while ((pieces[count] = blocks_take(&rig_blocks[0], size)))
+			sizes[count++] = size;
+	rig_write(s, keyed("get %s\n", 1));
+	rig_write(s, keyed("set %s 1\n", 1));
+	rig_write(s, keyed("set %s 1\n", 0));
+	rig_settle();
+	assert_string_equal(rig_read(s), "ok\nnot_found\nbusy\nok\n");
+	while (count-- > 0)
+		blocks_give(&rig_blocks[0], pieces[count], sizes[count]);
+}
+
+static void
+an_asked_worker_that_had_no_packet_is_busy(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	struct deferred *slot;
+
+	(void)state;
+	rig_settle();
+	rig.workers[1]->stuck = true;
+	rig_write(s, keyed("set %s 1\n", 1));
+	rig_settle();
+	assert_int_equal(rig.workers[1]->inbox_count, 1);
+	slot = rig.workers[1]->inbox[0];
+	rig.workers[1]->inbox_count = 0;
+	slot->done = true;
+	rig.workers[0]->inbox[rig.workers[0]->inbox_count++] = slot;
+	rig_settle();
+	assert_string_equal(rig_read(s), "busy\n");
+}
+
+/* --- large values --- */
+
+static char *
+large(uint32_t len)
+{
+	char *value = malloc(len + 1);
+
+	for (uint32_t i = 0; i < len; i++)
+		value[i] = (char)('a' + i * 7 % 26);
+	value[len] = 0;
+	return value;
+}
+
+/* Sends a value in pieces, and reads it back from another connection. */
+static void
+send_body(struct rig_stream *s, const char *key, uint32_t len, uint32_t piece)
+{
+	char *value = large(len), *text = malloc(len + 100);
+
+	sprintf(text, "ping\nbody %s %u\n", key, len);
+	rig_write(s, text);
+	for (uint32_t at = 0; at < len; at += piece) {
+		rig_put(s, value + at, piece < len - at ? piece : len - at);
+		rig_settle();
+	}
+	rig_talk(s, "\nping\n", "ok\nok\nok\n");
+	sprintf(text, "get %s\n", key);
+	rig_write(s, text);
+	rig_settle();
+	sprintf(text, "=%s\n", value);
+	assert_string_equal(rig_read(s), text);
+	free(value);
+	free(text);
+}
+
+static void
+large_values_go_straight_into_their_item_or_to_their_owner(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+
+	(void)state;
+	for (uint32_t w = 0; w < 4; w++) {
+		send_body(s, rig_key_of(w, 0), 1024, 100);
+		send_body(s, rig_key_of(w, 1), 100000, 1460);
+		send_body(s, rig_key_of(w, 2), VALUE_LEN_MAX, 65536);
+	}
+}
+
+static void
+a_large_value_behind_a_pass_that_waits_has_its_room_afterwards(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	char *value = large(5000), text[6000];
+
+	(void)state;
+	rig_settle();
+	rig.workers[1]->stuck = true;
+	rig_write(s, keyed("set %s 1\n", 1));
+	rig_write(s, keyed("body %s 5000\n", 2));
+	rig_put(s, value, 4000);
+	rig_settle();
+	assert_true(s->paused);
+	rig.workers[1]->stuck = false;
+	rig_settle();
+	assert_string_equal(rig_read(s), "ok\n");
+	rig_put(s, value + 4000, 1000);
+	rig_talk(s, "\n", "ok\n");
+	rig_write(s, keyed("get %s\n", 2));
+	rig_settle();
+	snprintf(text, sizeof text, "=%s\n", value);
+	assert_string_equal(rig_read(s), text);
+	free(value);
+}
+
+static void
+a_value_without_room_is_swallowed_and_the_stream_stays_in_step(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0);
+	void *pieces[64];
+	uint32_t sizes[64], count = 0;
+	char *value = large(300000);
+
+	(void)state;
+	rig_talk(s, "ping\n", "ok\n");
+	/* All but small pieces. */
+	for (uint32_t size = BLOCK_MAX; size > 65536; size /= 2)
+		while ((pieces[count] = blocks_take(&rig_blocks[0], size)))
+			sizes[count++] = size;
+	blocks_give(&rig_blocks[0], pieces[--count], 131072);
+	rig_write(s, keyed("body %s 300000\n", 1));
+	rig_settle();
+	rig_put(s, value, 300000);
+	rig_write(s, "\n");
+	rig_talk(s, keyed("get %s\nping\n", 1), "out_of_memory\nnot_found\nok\n");
+	while (count-- > 0)
+		blocks_give(&rig_blocks[0], pieces[count], sizes[count]);
+	free(value);
+}
+
+static void
+conditions_of_a_large_value_are_looked_at_when_it_is_there(void **state)
+{
+	struct rig_stream *s = rig_connect(0, 0), *other = rig_connect(0, 1);
+	char *value = large(5000), text[128];
+	const char *key = rig_key_of(0, 0);
+	struct shard_stats before, after;
+
+	(void)state;
+	store_stats(rig.store, &before);
+	snprintf(text, sizeof text, "guard %s 0 1;body %s 5000\n", key, key);
+	rig_write(s, text);
+	rig_put(s, value, 4999);
+	rig_settle();
+	snprintf(text, sizeof text, "set %s 1\n", key);
+	rig_talk(other, text, "ok\n");
+	rig_put(s, value + 4999, 1);
+	rig_talk(s, "\n", "ok\nok\n"); /* the guard was asked before: it is the protocol's to keep a command together */
+	store_stats(rig.store, &after);
+	assert_int_equal(after.items, before.items + 1);
+	free(value);
+}
+
+static void
+a_connection_that_ends_in_a_value_gives_its_room_back(void **state)
+{
+	char *value = large(100000);
+
+	(void)state;
+	for (uint32_t w = 0; w < 4; w++) {
+		struct rig_stream *s = rig_connect(0, w), *t = rig_connect(0, 10 + w);
+
+		rig_write(s, keyed("body %s 100000\n", w));
+		rig_put(s, value, 50000);
+		rig_write(t, keyed("body %s 100000\n", w));
+		rig_put(t, value, 50000);
+		t->finished = true;
+		rig_settle();
+		assert_true(t->closing);
+		rig_hang_up(s);
+		rig_hang_up(t);
+	}
+	assert_int_equal(rig_blocks[0].used, 0);
+	free(value);
+}
+
+/* --- against a model --- */
+
+enum { MODEL_KEYS = 12, MODEL_VALUE = 8000 };
+
+struct model {
+	char values[MODEL_KEYS][MODEL_VALUE * 3];
+	bool there[MODEL_KEYS];
+	char *answer;
+	size_t answer_len;
+};
+
+static void
+model_say(struct model *model, const char *text)
+{
+	size_t len = strlen(text);
+
+	model->answer = realloc(model->answer, model->answer_len + len + 1);
+	memcpy(model->answer + model->answer_len, text, len + 1);
+	model->answer_len += len;
+}
+
+/* One random command: its text, and what it comes to. */
+static void
+model_command(struct model *model, struct rig_stream *s, struct prng *prng, uint32_t first, bool flushes)
+{
+	static char text[MODEL_VALUE + 200];
+	uint32_t k = (uint32_t)prng_below(prng, MODEL_KEYS), what = (uint32_t)prng_below(prng, flushes ? 13 : 12);
+	char *value = model->values[k];
+	bool there = model->there[k];
+
+	if (what < 5) {
+		snprintf(text, sizeof text, "get m%u\n", first + k);
+		model_say(model, there ? "=" : "not_found");
+		model_say(model, there ? value : "");
+		model_say(model, "\n");
+	} else if (what < 8 || (what < 10 && !there)) {
+		uint32_t len = (uint32_t)prng_below(prng, 10) == 0 ? 1 + (uint32_t)prng_below(prng, MODEL_VALUE) : 3;
+		char *bytes = large(len);
+		bool add = what == 7;
+
+		snprintf(text, sizeof text, "%s m%u %s\n", add ? "add" : "set", first + k, bytes);
+		if (!add || !there)
+			strcpy(value, bytes);
+		model_say(model, !add || !there ? "ok\n" : "not_stored\n");
+		model->there[k] = true;
+		free(bytes);
+	} else if (what < 10 && strlen(value) < MODEL_VALUE * 2) {
+		snprintf(text, sizeof text, "append m%u xyz\n", first + k);
+		strcat(value, "xyz");
+		model_say(model, "ok\n");
+	} else if (what < 12) {
+		if (prng_below(prng, 2)) {
+			uint32_t len = 1 + (uint32_t)prng_below(prng, MODEL_VALUE);
+			char *bytes = large(len);
+
+			snprintf(text, sizeof text, "body m%u %u\n%s\n", first + k, len, bytes);
+			strcpy(value, bytes);
+			model->there[k] = true;
+			model_say(model, "ok\n");
+			free(bytes);
+		} else {
+			snprintf(text, sizeof text, "del m%u\n", first + k);
+			model_say(model, there ? "ok\n" : "not_found\n");
+			model->there[k] = false;
+		}
+	} else {
+		strcpy(text, "flush\n");
+		memset(model->there, 0, sizeof model->there);
+		model_say(model, "ok\n");
+	}
+	rig_write(s, text);
+}
+
+/* Long texts: where they begin to differ. */
+static void
+assert_same(const char *said, const char *expected)
+{
+	size_t at = 0, from;
+
+	while (said[at] && said[at] == expected[at])
+		at++;
+	if (said[at] == expected[at])
+		return;
+	from = at < 60 ? 0 : at - 60;
+	fail_msg("at %zu: \"%.100s\" instead of \"%.100s\"", at, said + from, expected + from);
+}
+
+/* Commands come in any portions, while workers poll in any order. */
+static void
+run_model(uint32_t connections, bool flushes, uint64_t seed)
+{
+	static struct model models[8];
+	struct prng prng = { seed };
+
+	memset(models, 0, sizeof models);
+	for (uint32_t c = 0; c < connections; c++)
+		rig_connect((uint32_t)prng_below(&prng, 4), c);
+	for (uint32_t round = 0; round < 200; round++) {
+		for (uint32_t c = 0; c < connections; c++)
+			for (uint64_t n = prng_below(&prng, 20); n > 0 && rig_streams[c].input_len < RIG_INPUT / 2; n--)
+				model_command(&models[c], &rig_streams[c], &prng, c * MODEL_KEYS, flushes);
+		for (uint64_t n = prng_below(&prng, 8); n > 0; n--)
+			rig_poll((uint32_t)prng_below(&prng, 4));
+		if (round % 10 == 9) {
+			rig_settle();
+			for (uint32_t c = 0; c < connections; c++) {
+				assert_same(rig_read(&rig_streams[c]), models[c].answer ? models[c].answer : "");
+				models[c].answer_len = 0;
+				if (models[c].answer)
+					models[c].answer[0] = 0;
+			}
+		}
+	}
+	for (uint32_t c = 0; c < connections; c++)
+		free(models[c].answer);
+}
+
+static void
+random_commands_are_answered_as_by_a_model(void **state)
+{
+	uint64_t seed = getenv("SLIPRING_SEED") ? strtoull(getenv("SLIPRING_SEED"), NULL, 10) : 11;
+
+	(void)state;
+	print_message("SLIPRING_SEED=%llu\n", (unsigned long long)seed);
+	run_model(1, true, seed);
+}
+
+static void
+random_commands_of_several_connections_are_answered_as_by_a_model(void **state)
+{
+	uint64_t seed = getenv("SLIPRING_SEED") ? strtoull(getenv("SLIPRING_SEED"), NULL, 10) : 12;
+
+	(void)state;
+	print_message("SLIPRING_SEED=%llu\n", (unsigned long long)seed);
+	run_model(8, false, seed);
+}
+
 int
 main(void)
 {
@@ -204,6 +680,22 @@ main(void)
 		TEST(a_connection_ends_when_it_asks_or_the_client_has_finished),
 		TEST(memory_used_up_ends_the_connection_that_wants_more),
 		TEST(a_service_without_a_protocol_is_refused),
+#define TEST4(f) cmocka_unit_test_setup_teardown(f, start_four, stop)
+		TEST4(writes_of_other_workers_keys_are_asked_for_and_answered_in_order),
+		TEST4(a_flush_is_between_what_is_before_and_behind_it),
+		TEST4(what_a_guard_guards_is_run_with_it_or_not_at_all),
+		TEST4(jobs_of_a_shard_are_run_by_its_worker),
+		TEST4(a_connection_that_ends_while_it_waits_leaves_nothing),
+		TEST4(what_finds_no_slot_waits_for_one),
+		TEST4(memory_used_up_is_told_to_who_would_have_to_be_asked),
+		TEST4(an_asked_worker_that_had_no_packet_is_busy),
+		TEST4(large_values_go_straight_into_their_item_or_to_their_owner),
+		TEST4(a_large_value_behind_a_pass_that_waits_has_its_room_afterwards),
+		TEST4(a_value_without_room_is_swallowed_and_the_stream_stays_in_step),
+		TEST4(conditions_of_a_large_value_are_looked_at_when_it_is_there),
+		TEST4(a_connection_that_ends_in_a_value_gives_its_room_back),
+		TEST4(random_commands_are_answered_as_by_a_model),
+		TEST4(random_commands_of_several_connections_are_answered_as_by_a_model),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
