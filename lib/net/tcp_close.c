@@ -147,7 +147,8 @@ tcp_close_wait(struct tcp *tcp, struct tcp_conn *conn)
 		.ts_recent = conn->ts_recent, .ts_offset = conn->ts_offset, .flags = conn->flags & CONN_TIMESTAMPS,
 		.window = (uint16_t)(tcp->config.input_max >> shift > UINT16_MAX ? UINT16_MAX : tcp->config.input_max >> shift) };
 	enqueue(tcp, wait);
-	acknowledge(tcp, wait);
+	if (conn_is(conn, CONN_ACK)) /* not when an ACK of our FIN has ended CLOSING */
+		acknowledge(tcp, wait);
 	tcp_table_replace(tcp, &conn->peer, tcp_ref(TCP_KIND_CONN, conn_index(tcp, conn)),
 	    tcp_ref(TCP_KIND_WAIT, (uint32_t)(wait - tcp->waits)));
 	over(tcp, conn, TCP_CLOSED);

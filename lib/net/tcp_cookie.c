@@ -43,6 +43,9 @@ tcp_cookie_send(struct tcp *tcp, struct tcp_parsed *p, struct tcp_half *half)
 
 	while (size > 0 && sizes[size] > half->mss)
 		size--;
+	/* Without a timestamp nothing brings them back, so they must not be agreed on. */
+	if (!(half->flags & CONN_TIMESTAMPS))
+		half->flags &= (uint8_t)~(CONN_SACK | CONN_SCALED);
 	half->iss = counter << (32 - COUNTER_BITS) | size << MAC_BITS | mac(tcp, &p->peer, half->irs, counter, size);
 	bits = (half->flags & CONN_SCALED ? half->shift : SCALE_NONE) | (half->flags & CONN_SACK ? STAMP_SACK : 0);
 	/* Never later than our clock: the next segment's stamp must not be older (RFC 7323 5). */

@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "net/tcp_state.h"
 
-enum { SLICES_MAX = 32, BYTES_MAX = 65536, OPTION_SACK = 5, OPTION_NOP = 1 };
+enum { SLICES_MAX = 32, BYTES_MAX = 65536, SLICE_GROWTH_MAX = 4096, OPTION_SACK = 5, OPTION_NOP = 1 };
 
 static struct tcp_ooo *
 head_of(struct tcp *tcp, struct tcp_conn *conn)
@@ -41,13 +41,19 @@ give_slice(struct tcp *tcp, struct tcp_ooo *ooo, struct tcp_slice *slice)
 	blocks_give(&tcp->blocks, slice, slice->size);
 }
 
-/* A slice of the bytes, linked in at *link. */
+/*
+ * A slice of the bytes, linked in at *link, behind `before` (or NULL). One that goes on where that one is full has twice
+ * its size: hundreds of small segments in a row, behind one that was lost, are few slices.
+ */
 static bool
-insert(struct tcp *tcp, struct tcp_ooo *ooo, struct tcp_slice **link, uint32_t seq, const uint8_t *data, uint32_t len)
+insert(struct tcp *tcp, struct tcp_ooo *ooo, const struct tcp_slice *before, struct tcp_slice **link, uint32_t seq,
+    const uint8_t *data, uint32_t len)
 {
 	struct tcp_slice *slice;
 	uint32_t size = blocks_rounded((uint32_t)sizeof *slice + len);
 
+	if (before && before->seq + before->len == seq && before->size < SLICE_GROWTH_MAX)
+		size = most(size, 2 * before->size);
 	/* What is bounded is memory, not payload: 1-byte segments cost 64 (CVE-2018-5390). */
 	if (ooo->count == SLICES_MAX || ooo->bytes + size > BYTES_MAX || tcp->ooo_bytes + size > tcp->config.ooo_bytes_max)
 		return false;
@@ -95,7 +101,7 @@ put_missing(struct tcp *tcp, struct tcp_ooo *ooo, uint32_t seq, const uint8_t *d
 			continue;
 		}
 		part = *link ? least(end - seq, (*link)->seq - seq) : end - seq;
-		if (!(before && extend(before, seq, data, part, ooo->stamp)) && !insert(tcp, ooo, link, seq, data, part)) {
+		if (!(before && extend(before, seq, data, part, ooo->stamp)) && !insert(tcp, ooo, before, link, seq, data, part)) {
 			*all = false;
 			break;
 		}

@@ -264,7 +264,7 @@ static void
 acknowledge(struct tcp *tcp, struct tcp_half *half)
 {
 	tcp_loose(tcp, &(struct tcp_loose){ .peer = half->peer, .seq = half->iss + 1, .ack = half->irs + 1,
-		.window = first_window(tcp), .flags = TCP_ACK, .scale = SCALE_NONE, .has_timestamps = half->flags & CONN_TIMESTAMPS,
+		.window = (uint16_t)(first_window(tcp) >> (half->flags & CONN_SCALED ? TCP_RCV_SHIFT : 0)), .flags = TCP_ACK, .scale = SCALE_NONE, .has_timestamps = half->flags & CONN_TIMESTAMPS,
 		.tsval = conn_timestamp(tcp, tcp_ts_offset(tcp, &half->peer)), .tsecr = half->ts_recent });
 }
 

@@ -362,6 +362,21 @@ on_progress(struct tcp *tcp, struct tcp_conn *conn, uint32_t bytes, uint32_t rec
 		tcp_cc_acked(tcp, conn, bytes);
 }
 
+/*
+ * RFC 6298 (5.3): new data acknowledged, the timer starts anew. But "for the first partial ACK that arrives during fast
+ * recovery" only (RFC 6582 3.2 (3), 4: impatient): without SACK it tells of one hole in each round trip, and
+ * where hundreds are missing, a timeout and slow start are sooner done.
+ */
+static void
+restart_timer(struct tcp_conn *conn)
+{
+	bool reno = conn_is(conn, CONN_RECOVERY) && !conn_is(conn, CONN_SACK);
+
+	if (!reno || !conn_is(conn, CONN_IMPATIENT))
+		conn->flags &= ~CONN_TIMER;
+	conn->flags = reno ? conn->flags | CONN_IMPATIENT : conn->flags & ~CONN_IMPATIENT;
+}
+
 void
 tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, bool window_same)
 {
@@ -397,9 +412,9 @@ tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, 
 		if (conn->rtx->lost && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
 			enter_recovery(tcp, conn);
 	}
-	/* RFC 6298 (5.3): new data acknowledged, the timer starts anew; (5.2): all of it, it stops. */
+	/* RFC 6298 (5.2): when all is acknowledged, it stops. */
 	if (bytes > 0)
-		conn->flags &= ~CONN_TIMER;
+		restart_timer(conn);
 	tcp_rtx_arm(tcp, conn);
 	tcp_list_output(tcp, conn);
 }

@@ -85,6 +85,7 @@ enum {
 	CONN_TLP = 1 << 25,        /* rtx_due is of a tail loss probe */
 	CONN_RACK = 1 << 26,       /* rtx_due is of RACK's reordering window */
 	CONN_ROOM = 1 << 27,       /* in->room is set */
+	CONN_IMPATIENT = 1 << 28,  /* in fast recovery without SACK, a partial ACK has come */
 };
 
 /* A segment in flight. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "serve/decimal.h"
-#include "serve/write_text.h"
 #include "serve/write_meta.h"
 
 enum op_status
@@ -157,13 +156,18 @@ write_take_like(struct serve *serve, const struct now *now, const struct item *o
 	return item;
 }
 
-void
-write_touch(struct serve *serve, const struct now *now, const struct request *request, struct item *old,
-    uint64_t expiry_ms, struct response *response)
+static ON_WORKER void
+touch(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
-	struct item *item;
+	struct item *old = find(serve, now, request), *item;
 
-	if (item_expiry_ms(old) == expiry_ms) {
+	serve_count(serve, COUNTER_CMD_TOUCH);
+	if (!old) {
+		serve_count(serve, COUNTER_TOUCH_MISSES);
+		respond(response, OP_STATUS_NOT_FOUND);
+		return;
+	}
+	if (item_expiry_ms(old) == request->expiry_ms) {
 		item_read(old);
 		respond_item(response, old);
 		response->number = 0;
@@ -172,7 +176,7 @@ write_touch(struct serve *serve, const struct now *now, const struct request *re
 		item = write_take_like(serve, now, old, old->value_len, response);
 		if (!item)
 			return;
-		item_set_expiry_ms(item, expiry_ms);
+		item_set_expiry_ms(item, request->expiry_ms);
 		item_set_state(item, item_state(old) | ITEM_FETCHED); /* a touch is a read, says memcached */
 		memcpy(value_room(item), item_value(old).data, old->value_len);
 		write_publish(serve, now, item, request->digest, response);
@@ -184,20 +188,6 @@ write_touch(struct serve *serve, const struct now *now, const struct request *re
 		item_read(item);
 		response->value = item_value(item);
 	}
-}
-
-static ON_WORKER void
-touch(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
-{
-	struct item *old = find(serve, now, request);
-
-	serve_count(serve, COUNTER_CMD_TOUCH);
-	if (!old) {
-		serve_count(serve, COUNTER_TOUCH_MISSES);
-		respond(response, OP_STATUS_NOT_FOUND);
-		return;
-	}
-	write_touch(serve, now, request, old, request->expiry_ms, response);
 }
 
 /* INCR or DECR of a missing key that is to be created. */
@@ -282,10 +272,6 @@ join(struct serve *serve, const struct now *now, const struct request *request, 
 	struct view added = request->value;
 	bool append = request->op == OP_APPEND;
 
-	if (!old && (request->options & REQUEST_CREATE_EMPTY)) {
-		set(serve, now, request, response);
-		return;
-	}
 	serve_count(serve, COUNTER_CMD_SET);
 	if (!old) {
 		respond(response, OP_STATUS_NOT_STORED);
@@ -310,16 +296,10 @@ write_execute(struct serve *serve, const struct now *now, const struct request *
 {
 	switch (request->op) {
 	case OP_SET:
-		if (request->options & WRITE_SET_OLD)
-			write_set_old(serve, now, request, response);
-		else
-			set(serve, now, request, response);
+		set(serve, now, request, response);
 		break;
 	case OP_DELETE:
-		if (request->options & WRITE_DELETE_OLD)
-			write_delete_old(serve, now, request, response);
-		else
-			delete(serve, now, request, response);
+		delete(serve, now, request, response);
 		break;
 	case OP_TOUCH:
 	case OP_GAT:
@@ -327,23 +307,11 @@ write_execute(struct serve *serve, const struct now *now, const struct request *
 			write_meta_get(serve, now, request, response);
 			break;
 		}
-		if (request->options & WRITE_TOUCH_IF) {
-			write_touch_if(serve, now, request, response);
-			break;
-		}
 		touch(serve, now, request, response);
 		break;
 	case OP_INCR:
 	case OP_DECR:
-		if (request->options & REQUEST_SIGNED)
-			write_signed(serve, now, request, response);
-		else if (request->options & REQUEST_FLOAT)
-			write_float(serve, now, request, response);
-		else
-			count(serve, now, request, response);
-		break;
-	case OP_SETRANGE:
-		write_range(serve, now, request, response);
+		count(serve, now, request, response);
 		break;
 	case OP_GUARD:
 		guard(serve, now, request, response);
