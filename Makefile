@@ -96,6 +96,7 @@ stop: ## end what `make run` or `make cluster` started
 
 SUITES := all check unit fuzz-slice dpdk python differential asan race system soak-slice drills-pci
 include scripts/sim.mk
+include scripts/tcp.mk
 CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
