@@ -15,7 +15,7 @@ PROGRAMS = os.path.join(rack.ROOT, "tests/clients")
 MODULES = os.path.join(rack.ROOT, "build/clients/node_modules")
 PATH = os.environ["PATH"] + ":/usr/sbin:/usr/bin:/usr/local/bin"
 RUNNERS = {".py": ["/usr/bin/python3", "-B"], ".js": ["node"], ".rb": ["ruby"], ".php": ["php"], ".pl": ["perl"]}
-SETTINGS = {"resp.enabled": "true", "memcached.tcp": "true", "memory": "128M"}
+SETTINGS = {"memory": "128M"}
 DAEMON = os.path.join(rack.ROOT, os.environ.get("SLIPRING_BUILD", "build/release"), "slipringd")
 
 

@@ -70,7 +70,7 @@ def fresh():
 @pytest.fixture(scope="session")
 def ends_session():
     """The servers that real clients meet, in one lab: {"oracle": Redis and memcached, "node": ours with two workers}."""
-    with clients.both(workers=2) as ends:
+    with clients.both(workers=int(os.environ.get('W', '1'))) as ends:
         yield ends
 
 

@@ -6,7 +6,7 @@
  *   between socket and serve loses, doubles and reorders datagrams both ways.
  * Usage: loopback_node [--port N] [--workers N] [--memory-mb N] [--key-file FILE]
  *   [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--seed N] [--nodes N]
- *   [--memcached PORT] over TCP; of a cluster, node I listens on PORT + I - 1
+ *   [--memcached PORT] [--resp PORT] over TCP; of a cluster, node I listens on PORT + I - 1
  *   Prints "ready PORT..." (of each node) when it answers; ends with its parent or on SIGTERM.
  *   Binds 127.0.0.1 only; port 0 (the default) takes free ones, one after another.
  * With more nodes than one they are a cluster n1, n2, ... of epoch 1, and lines on the
@@ -38,7 +38,7 @@
 #include "tests/tools/loopback_stream.h"
 
 struct settings {
-	uint32_t nodes, workers, memory_mb, port, memcached;
+	uint32_t nodes, workers, memory_mb, port, memcached, resp;
 	double loss, duplicate, reorder;
 	uint64_t seed;
 	bool authenticate;
@@ -322,7 +322,8 @@ start_node(struct node *node, struct error *error)
 	struct serve_config config = { .worker_count = settings.workers, .start_wall_ms = now_read().wall_ms,
 		.native_port = node->first_port, .epoch = 1, .require_auth = settings.authenticate,
 		.version = SLIPRING_VERSION, .connections_max = CONNECTIONS_MAX,
-		.protocols = { [SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol },
+		.protocols = { [SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol,
+			[SERVICE_RESP] = &resp_stream_protocol },
 		.ring = all.node_count > 1 ? &node->published : NULL };
 
 	node->store = config.store = start_store(node->number - 1, error);
@@ -490,7 +491,7 @@ parse_arguments(int argc, char **argv)
 	static const struct option options[] = { { "port", 1, NULL, 'p' }, { "workers", 1, NULL, 'w' },
 		{ "memory-mb", 1, NULL, 'm' }, { "loss", 1, NULL, 'l' }, { "duplicate", 1, NULL, 'd' },
 		{ "reorder", 1, NULL, 'r' }, { "seed", 1, NULL, 's' }, { "key-file", 1, NULL, 'k' },
-		{ "nodes", 1, NULL, 'n' }, { "memcached", 1, NULL, 'M' }, { 0 } };
+		{ "nodes", 1, NULL, 'n' }, { "memcached", 1, NULL, 'M' }, { "resp", 1, NULL, 'R' }, { 0 } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -505,6 +506,7 @@ parse_arguments(int argc, char **argv)
 		case 'k': read_key(optarg); break;
 		case 'n': settings.nodes = (uint32_t)atoi(optarg); break;
 		case 'M': settings.memcached = (uint32_t)atoi(optarg); break;
+		case 'R': settings.resp = (uint32_t)atoi(optarg); break;
 		default: exit(2);
 		}
 	}
@@ -545,10 +547,9 @@ start_all(struct error *error)
 		}
 		if (!start_node(node, error))
 			return false;
-		if (settings.memcached && !stream_listen(node, SERVICE_MEMCACHED_STREAM, (uint16_t)(settings.memcached + i))) {
-			snprintf(error->text, sizeof error->text, "TCP port %u is not free", settings.memcached + i);
+		if (!stream_listen(node, SERVICE_MEMCACHED_STREAM, settings.memcached, error) ||
+		    !stream_listen(node, SERVICE_RESP, settings.resp, error))
 			return false;
-		}
 	}
 	if (all.node_count > 1)
 		publish(1, 0);

@@ -70,15 +70,22 @@ streams_of(const struct worker *worker)
 	return &stream_workers[worker->node->number - 1][worker - worker->node->workers];
 }
 
+/* On the first node's port, or as many behind it as the node is; 0: not at all. */
 static inline bool
-stream_listen(struct node *node, uint8_t service, uint16_t port)
+stream_listen(struct node *node, uint8_t service, uint32_t first, struct error *error)
 {
+	uint16_t port = (uint16_t)(first + node->number - 1);
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int one = 1, fd;
 
+	if (first == 0)
+		return true;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1000) != 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1000) != 0) {
+		snprintf(error->text, sizeof error->text, "TCP port %u is not free", port);
 		return false;
+	}
 	listeners[listener_count++] = (struct listener){ fd, node, service, port, 0 };
 	return true;
 }
