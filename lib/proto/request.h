@@ -109,6 +109,7 @@ enum request_option {
 	REQUEST_TALLY = 1 << 22,   /* KEYS: the shard's items are only counted, all at once */
 	REQUEST_RANDOM = 1 << 23,  /* KEYS: `handle` is any number; the walk begins at that position, modulo */
 	REQUEST_IN_SLOT = 1 << 24, /* KEYS: only keys of this very slot */
+	REQUEST_PAST = 1 << 25,    /* TOUCH, GAT: an expiry that has passed deletes at once */
 };
 
 /* Bytes of a page of KEYS with REQUEST_WIDE: a key of RESP_KEY_LEN_MAX fits. */
@@ -155,7 +156,7 @@ struct response {
 	struct view value;    /* in the item (GET, GAT), in serve's scratch (STATS, TOPOLOGY, KEYS) */
 	uint64_t version;
 	uint64_t expiry_ms;   /* absolute; 0 never */
-	uint64_t number;      /* INCR, DECR: new value; UPLOAD_BEGIN: handle; KEYS, EXPIRE: next cursor, 0 at the end */
+	uint64_t number;      /* INCR, DECR: new value; UPLOAD_BEGIN: handle; KEYS, EXPIRE: next cursor, 0 at the end; META: uses of late */
 	uint32_t offset;      /* where value starts in the whole value */
 	uint32_t total_len;   /* of the whole value; STATS: number of lines; KEYS, EVICT, EXPIRE: items */
 	uint32_t client_flags; /* KEYS, EVICT, EXPIRE: shards of the node */

@@ -59,6 +59,7 @@ struct stream_facts {
 	/* what moves */
 	uint32_t connections;        /* of the node */
 	uint64_t connections_total;  /* ever accepted */
+	uint64_t operations_per_second; /* of the node, lately */
 	struct stream_store_figures store;
 	const struct ring_snapshot *ring; /* NULL: a single node */
 	const struct stream_node *nodes;  /* by position among the ring's members; NULL without a ring */

@@ -75,7 +75,7 @@ execute(struct serve *serve, const struct now *now, const struct frame *frame,
 {
 	if (request->op == OP_UPLOAD_BEGIN)
 		begin(serve, now, frame, request, response);
-	else if (request->op > OP_UPLOAD_BEGIN)
+	else if (request->op > OP_UPLOAD_BEGIN && request->op <= OP_UPLOAD_ABORT)
 		go_on(serve, now, frame, request, response);
 	else
 		write_execute(serve, now, request, response);

@@ -50,6 +50,7 @@ read_other(struct read_tally *tally, const struct request *request, const struct
 		respond(response, OP_STATUS_NOT_FOUND);
 	} else if (request->op == OP_META) {
 		respond_item(response, item);
+		response->number = __atomic_load_n(&item->freq, __ATOMIC_RELAXED) & ITEM_FREQ_MASK;
 		response->state = item_state(item) & ITEM_FETCHED ? RESPONSE_FETCHED : 0;
 	} else if (request->flags & REQUEST_RANGE) {
 		read_range(tally, request, item, response);

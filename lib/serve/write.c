@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "serve/decimal.h"
+#include "serve/write_text.h"
 #include "serve/write_meta.h"
 
 enum op_status
@@ -156,18 +157,13 @@ write_take_like(struct serve *serve, const struct now *now, const struct item *o
 	return item;
 }
 
-static ON_WORKER void
-touch(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+void
+write_touch(struct serve *serve, const struct now *now, const struct request *request, struct item *old,
+    uint64_t expiry_ms, struct response *response)
 {
-	struct item *old = find(serve, now, request), *item;
+	struct item *item;
 
-	serve_count(serve, COUNTER_CMD_TOUCH);
-	if (!old) {
-		serve_count(serve, COUNTER_TOUCH_MISSES);
-		respond(response, OP_STATUS_NOT_FOUND);
-		return;
-	}
-	if (item_expiry_ms(old) == request->expiry_ms) {
+	if (item_expiry_ms(old) == expiry_ms) {
 		item_read(old);
 		respond_item(response, old);
 		response->number = 0;
@@ -176,7 +172,7 @@ touch(struct serve *serve, const struct now *now, const struct request *request,
 		item = write_take_like(serve, now, old, old->value_len, response);
 		if (!item)
 			return;
-		item_set_expiry_ms(item, request->expiry_ms);
+		item_set_expiry_ms(item, expiry_ms);
 		item_set_state(item, item_state(old) | ITEM_FETCHED); /* a touch is a read, says memcached */
 		memcpy(value_room(item), item_value(old).data, old->value_len);
 		write_publish(serve, now, item, request->digest, response);
@@ -188,6 +184,20 @@ touch(struct serve *serve, const struct now *now, const struct request *request,
 		item_read(item);
 		response->value = item_value(item);
 	}
+}
+
+static ON_WORKER void
+touch(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct item *old = find(serve, now, request);
+
+	serve_count(serve, COUNTER_CMD_TOUCH);
+	if (!old) {
+		serve_count(serve, COUNTER_TOUCH_MISSES);
+		respond(response, OP_STATUS_NOT_FOUND);
+		return;
+	}
+	write_touch(serve, now, request, old, request->expiry_ms, response);
 }
 
 /* INCR or DECR of a missing key that is to be created. */
@@ -272,6 +282,10 @@ join(struct serve *serve, const struct now *now, const struct request *request, 
 	struct view added = request->value;
 	bool append = request->op == OP_APPEND;
 
+	if (!old && (request->options & REQUEST_CREATE_EMPTY)) {
+		set(serve, now, request, response);
+		return;
+	}
 	serve_count(serve, COUNTER_CMD_SET);
 	if (!old) {
 		respond(response, OP_STATUS_NOT_STORED);
@@ -296,10 +310,16 @@ write_execute(struct serve *serve, const struct now *now, const struct request *
 {
 	switch (request->op) {
 	case OP_SET:
-		set(serve, now, request, response);
+		if (request->options & WRITE_SET_OLD)
+			write_set_old(serve, now, request, response);
+		else
+			set(serve, now, request, response);
 		break;
 	case OP_DELETE:
-		delete(serve, now, request, response);
+		if (request->options & WRITE_DELETE_OLD)
+			write_delete_old(serve, now, request, response);
+		else
+			delete(serve, now, request, response);
 		break;
 	case OP_TOUCH:
 	case OP_GAT:
@@ -307,11 +327,23 @@ write_execute(struct serve *serve, const struct now *now, const struct request *
 			write_meta_get(serve, now, request, response);
 			break;
 		}
+		if (request->options & WRITE_TOUCH_IF) {
+			write_touch_if(serve, now, request, response);
+			break;
+		}
 		touch(serve, now, request, response);
 		break;
 	case OP_INCR:
 	case OP_DECR:
-		count(serve, now, request, response);
+		if (request->options & REQUEST_SIGNED)
+			write_signed(serve, now, request, response);
+		else if (request->options & REQUEST_FLOAT)
+			write_float(serve, now, request, response);
+		else
+			count(serve, now, request, response);
+		break;
+	case OP_SETRANGE:
+		write_range(serve, now, request, response);
 		break;
 	case OP_GUARD:
 		guard(serve, now, request, response);

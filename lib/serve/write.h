@@ -28,6 +28,10 @@ struct item *write_take(struct serve *serve, const struct now *now, struct view 
 struct item *write_take_like(struct serve *serve, const struct now *now, const struct item *old, uint32_t value_len,
     struct response *response) ON_WORKER;
 
+/* Gives a present item another expiry; answers with it, for GAT with the value. */
+void write_touch(struct serve *serve, const struct now *now, const struct request *request, struct item *old,
+    uint64_t expiry_ms, struct response *response) ON_WORKER;
+
 /* Publishes an item whose value and fields are set; answers with it. */
 void write_publish(struct serve *serve, const struct now *now, struct item *item, uint64_t digest,
     struct response *response) ON_WORKER;

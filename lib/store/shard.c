@@ -200,6 +200,24 @@ shard_give(struct shard *shard, struct item *item)
 	arena_give(shard->arena, item, item_size(item->key_len, item->value_len));
 }
 
+/* Every flush is seen here before anything is stored behind it: so all that is there then was flushed by it. */
+static void
+count_stale(struct shard *shard, uint64_t flushed_below)
+{
+	if (flushed_below <= shard->stale_floor)
+		return;
+	shard->stale_floor = flushed_below;
+	shard->stale = shard->items;
+}
+
+uint64_t
+shard_live(struct shard *shard, const struct now *now)
+{
+	count_stale(shard, shard_flushed_below(shard, now->wall_ms));
+	CHECK(shard->stale <= shard->items);
+	return shard->items - shard->stale;
+}
+
 /* A version above every one this shard gave before, and above a flush in effect. */
 static uint64_t
 fresh_version(struct shard *shard, const struct now *now)
@@ -208,6 +226,7 @@ fresh_version(struct shard *shard, const struct now *now)
 	uint64_t version;
 
 	figure_set(&shard->floor, below);
+	count_stale(shard, below);
 	if (shard->clock.last < below >> VERSION_NODE_BITS)
 		shard->clock.last = below >> VERSION_NODE_BITS;
 	version = version_next(&shard->clock, now->wall_ms);
@@ -232,6 +251,7 @@ replace(struct shard *shard, struct item *old, struct item *item, uint64_t diges
 	item->mark = (uint8_t)((item->mark & ITEM_MARK_STATES) | item_queue(old));
 	keymap_replace(shard->map, digest, item);
 	s3fifo_resize(&shard->queue, item_queue(item), item_bytes(old), item_bytes(item));
+	shard->stale -= old->version < shard->stale_floor;
 	count_items(shard, 0, (int64_t)item_bytes(item) - (int64_t)item_bytes(old));
 	/* Two keys with one digest: the older one loses its place. */
 	if (!view_equal(item_key(old), item_key(item)))
@@ -288,6 +308,7 @@ shard_unlink(struct shard *shard, struct item *item, uint64_t digest)
 	uint32_t position = keymap_remove(shard->map, digest);
 
 	s3fifo_remove(&shard->queue, item_queue(item), item_bytes(item));
+	shard->stale -= item->version < shard->stale_floor;
 	count_items(shard, -1, -(int64_t)item_bytes(item));
 	retire_put(&shard->retired, item, position);
 }

@@ -63,6 +63,8 @@ struct shard {
 	struct expiry expiry;
 	uint64_t wanted_bytes; /* a SET was refused for want of these; the tick makes room */
 	uint64_t wanted_until_ms;
+	uint64_t stale_floor;  /* items below this version, `stale` of them, were flushed and are here still */
+	uint64_t stale;
 	uint64_t swept_floor;  /* flushes up to this one were swept out */
 	uint64_t sweep_floor;  /* the flush the sweep under way is for */
 	uint32_t sweep_position;

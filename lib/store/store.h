@@ -108,6 +108,8 @@ void shard_remove(struct shard *shard, struct item *item, uint64_t digest) ON_WO
  * *steps positions are looked at, and *steps is what is left of them.
  */
 uint32_t shard_positions(const struct shard *shard);
+/* Owner. Items that are there: not flushed; those that have expired count until they are taken back. */
+uint64_t shard_live(struct shard *shard, const struct now *now) ON_WORKER;
 /* The next live item, or NULL when steps or positions are used up. */
 const struct item *shard_walk(struct shard *shard, const struct now *now, uint32_t *position, uint32_t *steps) ON_WORKER;
 /* Takes back what has expired or was flushed; returns how many items. */
