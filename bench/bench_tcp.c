@@ -428,6 +428,7 @@ main(int argc, char **argv)
 	b->options = parse_options(argc, argv);
 	b->rig.config.connections_max = b->options.connections + 64;
 	b->rig.config.protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
+	b->rig.config.protocols[SERVICE_RESP] = &resp_stream_protocol;
 	rig_start(&b->rig, "bench_tcp", b->options.huge, b->options.keys, b->options.value_len);
 	b->clients = calloc(b->options.connections, sizeof *b->clients);
 	CHECK(b->clients);

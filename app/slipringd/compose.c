@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "compose_cluster.h"
 #include "control/secret_file.h"
@@ -112,6 +113,8 @@ compose_tcp(const struct config *config, struct tcp_config *tcp)
 		listen_on(tcp, config->memcached_port, SERVICE_MEMCACHED_STREAM);
 	if (config->resp_enabled)
 		listen_on(tcp, config->resp_port, SERVICE_RESP);
+	tcp->zero_window_s = (uint32_t)(config->tcp_zero_window / NS_PER_SEC);
+	tcp->partial_s = (uint32_t)(config->tcp_partial / NS_PER_SEC);
 	tcp->connections_max = config->tcp_connections;
 	tcp->memory_bytes = config->tcp_memory;
 	tcp->per_source_max = config->tcp_per_source;
@@ -128,6 +131,9 @@ compose_services(const struct config *config, struct node_config *node)
 	node->serve.require_auth = config->native_require_auth;
 	node->serve.resp_redirect = config->resp_cluster == RESP_REDIRECT;
 	node->serve.connections_max = config->tcp_connections;
+	node->serve.resp_port = config->resp_enabled ? (uint16_t)config->resp_port : 0;
+	node->serve.memcached_port = config->memcached_tcp ? (uint16_t)config->memcached_port : 0;
+	node->serve.process_id = (uint64_t)getpid();
 	node->echo_port = (uint16_t)config->echo_port;
 	compose_tcp(config, &node->tcp);
 	if (!config->memcached_udp)
@@ -213,6 +219,7 @@ compose_node(const struct config *config, const struct io_profile *profile, stru
     struct error *error)
 {
 	memset(node, 0, sizeof *node);
+	snprintf(node->name, sizeof node->name, "%s", config->node_id);
 	node->io.worker_count = config->workers;
 	node->io.profile = *profile;
 	node->idle = config->idle == IDLE_BUSY ? WORKER_BUSY : WORKER_ADAPTIVE;

@@ -17,6 +17,7 @@ struct core_config {
 	struct neighbour_config net;   /* mac is set by the node */
 	char seed_hosts[RESOLVER_NAMES_MAX][VALUE_ITEM_SIZE]; /* names of cluster.seeds; "": given by address */
 	uint16_t port;                 /* UDP port of the peers */
+	uint16_t resp_port;            /* told to Redis clients for every node; 0: RESP is not served */
 	char floor_file[224];          /* where the epoch floor is kept */
 	bool on_worker;                /* no thread: worker 0 runs core_round between its own */
 };

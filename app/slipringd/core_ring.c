@@ -2,6 +2,7 @@
  * The table that workers read: made from the cluster's topology, published through one
  * pointer, made free again after a grace period.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,24 @@ is_same_topology(const struct serve_ring *ring, const struct ring_topology *topo
 	return ring && ring->snapshot.topology.epoch == topology->epoch && ring->snapshot.topology.digest == topology->digest;
 }
 
+/* How Redis clients reach a member: where its native clients do, on the port that all nodes serve RESP on. */
+static void
+name_node(const struct core *core, struct serve_ring *ring, uint16_t position)
+{
+	const struct member *known = members_find(&core->cluster.members, ring->snapshot.topology.members[position].id);
+	struct stream_node *node = &ring->nodes[position];
+
+	*node = (struct stream_node){ .name = ring->names[position] };
+	if (!known) {
+		snprintf(ring->names[position], sizeof ring->names[position], "%016llx",
+		    (unsigned long long)ring->snapshot.topology.members[position].id);
+		return;
+	}
+	snprintf(ring->names[position], sizeof ring->names[position], "%s", known->record.id);
+	memcpy(node->ip, known->record.api.ip, sizeof node->ip);
+	node->port = core->config.resp_port;
+}
+
 static void
 ring_make(struct core *core, const struct serve_ring *before, struct serve_ring *ring)
 {
@@ -144,6 +163,8 @@ ring_make(struct core *core, const struct serve_ring *before, struct serve_ring 
 	ring->epoch = (uint32_t)topology->epoch;
 	ring->self = ring_find_id(topology, core->cluster.self->id);
 	ring->topology_len = topology_bytes(core, topology, ring->topology);
+	for (uint16_t i = 0; i < topology->count; i++)
+		name_node(core, ring, i);
 }
 
 static bool

@@ -122,12 +122,15 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	if (node->config.io.float_lcores && node->core && config.idle_polls > SHARED_POLLS)
 		config.idle_polls = SHARED_POLLS;
 	config.serve.worker = i;
+	config.serve.node_name = node->config.name;
+	endpoint_map_ipv4(config.serve.ip, node->config.ipv4);
 	config.tcp.hops_max = (uint8_t)(node->config.io.worker_count - 1);
 	config.serve.worker_count = node->config.io.worker_count;
 	config.serve.store = node->store;
 	config.serve.counters = &node->counters[i];
 	config.serve.ring = node->core ? &node->ring : NULL;
 	config.serve.protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
+	config.serve.protocols[SERVICE_RESP] = &resp_stream_protocol;
 	config.serve.core_counters = node->core ? &node->core_counters : NULL;
 	for (uint32_t w = 0; w < node->config.io.worker_count; w++)
 		config.serve.all_counters[w] = &node->counters[w];
@@ -174,6 +177,7 @@ create_core(struct node *node, struct error *error)
 	if (!node->config.cluster)
 		return STATUS_OK;
 	memcpy(config->net.mac, node->config.mac, 6);
+	config->resp_port = node->config.serve.resp_port;
 	node->peer_io = peer_io_create(node->config.io.worker_count, error);
 	if (!node->peer_io)
 		return error->status;

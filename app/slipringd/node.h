@@ -17,6 +17,7 @@
 #include "store/store.h"
 
 struct node_config {
+	char name[SERVE_NAME_SIZE]; /* node id */
 	struct io_config io;
 	struct store_config store; /* shard_count is set from io.worker_count, secret is drawn */
 	struct serve_config serve; /* what operators set: auth, allow-list, native_port; the rest is filled in */

@@ -44,6 +44,8 @@ serve_create(const struct serve_config *config, struct error *error)
 		goto no_once;
 	if (!streams_init(&serve->streams, config->connections_max))
 		goto no_streams;
+	if (!facts_init(&serve->facts, config))
+		goto no_facts;
 	serve->config = *config;
 	serve->epoch = config->epoch;
 	serve->shard = store_shard(config->store, config->worker);
@@ -52,6 +54,8 @@ serve_create(const struct serve_config *config, struct error *error)
 	uploads_init(&serve->uploads, serve->shard, (uint8_t)config->worker, (uint32_t)seed_of(config, 2));
 	return serve;
 
+no_facts:
+	free(serve->streams.table);
 no_streams:
 	once_destroy(serve->once);
 no_once:
@@ -68,6 +72,7 @@ serve_destroy(struct serve *serve)
 {
 	role_worker_begin(); /* the worker has stopped: main is the owner now */
 	streams_deinit(serve);
+	facts_deinit(&serve->facts);
 	uploads_deinit(&serve->uploads);
 	once_destroy(serve->once);
 	defer_deinit(&serve->defer);

@@ -19,6 +19,7 @@
 #include "base/turn.h"
 #include "proto/request.h"
 #include "proto/stream.h"
+#include "proto/stream_facts.h"
 #include "proto/topology.h"
 #include "ring/table.h"
 #include "store/store.h"
@@ -31,13 +32,15 @@ struct serve_prefix {
 	uint8_t bits;
 };
 
-enum { SERVE_PREFIXES_MAX = 16 };
+enum { SERVE_PREFIXES_MAX = 16, SERVE_NAME_SIZE = 64 };
 
 /* What workers must know of the cluster. Whole before it is published, never written after; read under RCU. */
 struct serve_ring {
 	struct ring_snapshot snapshot;
 	uint16_t self;  /* this node's position in snapshot.topology.members; RING_NOBODY: it is not there */
 	uint32_t epoch; /* what native frames carry: low 32 bits of the topology's */
+	struct stream_node nodes[RING_MEMBERS_MAX]; /* by position in snapshot.topology.members */
+	char names[RING_MEMBERS_MAX][SERVE_NAME_SIZE];
 	uint32_t topology_len;
 	uint8_t topology[TOPOLOGY_SIZE_MAX]; /* rule 2: what TOPOLOGY answers */
 };
@@ -60,6 +63,10 @@ struct serve_config {
 	uint32_t memcached_allow_count;               /* 0: nobody */
 	/* streams */
 	uint32_t connections_max;                     /* indexes of connections are below it; 0: none are served */
+	const char *node_name;                        /* node id; NULL: none */
+	uint64_t process_id;
+	uint8_t ip[16];                               /* of the node, as clients reach it */
+	uint16_t resp_port, memcached_port;           /* 0: not served */
 	bool resp_redirect;                           /* another node's key is answered with MOVED */
 	char resp_password[128];                      /* "": nobody must give one */
 	char memcached_password[128];                 /* USER:PASSWORD; "": likewise */

@@ -10,6 +10,7 @@
 #include "serve/admit.h"
 #include "serve/ask.h"
 #include "serve/defer.h"
+#include "serve/facts.h"
 #include "serve/once.h"
 #include "serve/serve.h"
 #include "serve/stream.h"
@@ -29,6 +30,7 @@ struct serve {
 	struct once *once;
 	struct uploads uploads;
 	struct streams streams;
+	struct facts facts;
 	struct asks asks;
 	const struct serve_ring *ring; /* in this burst; NULL: single node, or no topology yet */
 	uint32_t epoch;                /* what frames of this burst carry */

@@ -47,6 +47,7 @@ end(struct serve *serve, struct stream *stream)
 
 	if (stream->service == 0)
 		return;
+	facts_close(serve, (uint32_t)(stream - serve->streams.table));
 	if (ask) {
 		ask->abandoned = true;
 		ask->state = stream->state;
@@ -157,7 +158,7 @@ take_pass(struct visit *v)
 	pass.finished = turn->finished;
 	pass.state = &stream->state;
 	pass.blocks = turn->blocks;
-	pass.facts = v->serve->streams.facts;
+	pass.facts = facts_visit(v->serve, turn, &v->burst->now);
 	pass.requests = v->burst->requests + v->burst->request_count;
 	pass.body_done = body;
 	if (body) {
@@ -248,11 +249,12 @@ fill(struct visit *v)
 	return false;
 }
 
-static void
+static ON_WORKER void
 begin(struct visit *v)
 {
 	CHECK(v->stream->service == 0);
 	*v->stream = (struct stream){ .generation = v->turn->id.generation, .service = v->turn->service };
+	facts_open(v->serve, v->turn, &v->stream->state);
 }
 
 static ON_WORKER void
@@ -282,6 +284,7 @@ void
 streams_parse(struct serve *serve, struct burst *burst)
 {
 	serve->streams.blocks = burst->turns[0].blocks;
+	facts_refresh(serve, &burst->now);
 	for (uint32_t i = 0; i < burst->turn_count; i++) {
 		if (i + 1 < burst->turn_count)
 			__builtin_prefetch(&serve->streams.table[burst->turns[i + 1].id.index]);
@@ -310,7 +313,7 @@ stream_compose(struct serve *serve, struct burst *burst, struct frame *frame)
 	struct stream *stream = &serve->streams.table[turn->id.index];
 	struct stream_reply reply = { .frame = frame, .input = frame->input, .requests = burst->requests + frame->first,
 		.responses = burst->responses + frame->first, .count = frame->count, .now = &burst->now,
-		.state = &stream->state, .blocks = turn->blocks, .out = turn->out, .facts = serve->streams.facts };
+		.state = &stream->state, .blocks = turn->blocks, .out = turn->out, .facts = facts_visit(serve, turn, &burst->now) };
 
 	if (!turn->abort && !protocol_of(serve, frame->service)->compose(&reply))
 		turn->abort = true;

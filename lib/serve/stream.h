@@ -43,7 +43,6 @@ struct streams {
 	uint32_t size;
 	/* owner lcore */
 	struct blocks *blocks; /* of the turns; NULL: there were none */
-	const struct stream_facts *facts;
 	uint8_t swallow[BODY_SWALLOW]; /* bytes that nobody wants */
 };
 
