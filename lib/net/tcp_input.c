@@ -384,7 +384,8 @@ tcp_input_conn(struct tcp *tcp, struct tcp_conn *conn, struct tcp_parsed *p)
 	else
 #endif
 		why = process(tcp, conn, p);
-	if (why != DROP_NONE)
+	/* One that is offered in part stays until the application has seen it. */
+	if (why != DROP_NONE && !(conn->offer && tcp->offers[conn->offer - 1].pkt == p->segment->pkt))
 		tcp_drop(tcp, p->segment, why);
 	if (conn->state != TCP_GONE && (conn->dup_due || conn_is(conn, CONN_ACK)))
 		tcp_list_output(tcp, conn);

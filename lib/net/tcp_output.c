@@ -206,6 +206,32 @@ payload_max(const struct tcp_conn *conn)
 	return conn->mss - (conn_is(conn, CONN_TIMESTAMPS) ? TCP_TIMESTAMP_LEN : 0);
 }
 
+static bool
+resend(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, const struct tcp_record *record)
+{
+	uint32_t fin = record->flags & RECORD_FIN ? 1 : 0;
+	struct cut cut = { .seq = record->seq, .len = record->len - fin, .plain = record->len > fin };
+
+	cut.flags = (uint8_t)((fin ? TCP_FIN : 0) | (cut.len ? TCP_PSH : 0));
+	return emit(tcp, conn, sink, &cut);
+}
+
+/* RFC 8985 7.3: the last segment again, as a probe; it is not taken for lost. */
+static bool
+send_tail(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink)
+{
+	uint32_t last;
+
+	if (!conn->rtx || !conn->rtx->tlp_old)
+		return true;
+	last = conn->rtx->count - 1u;
+	if (!resend(tcp, conn, sink, tcp_rtx_at(conn->rtx, last)))
+		return false;
+	conn->rtx->tlp_old = false;
+	tcp_rtx_resent(tcp, conn, last, false);
+	return true;
+}
+
 /* Sends what is lost, as far as cwnd lets it. */
 static bool
 send_old(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *budget)
@@ -215,7 +241,6 @@ send_old(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *bu
 	while ((next = tcp_rtx_next(conn)) != TCP_NONE) {
 		struct tcp_record *record = tcp_rtx_at(conn->rtx, (uint32_t)next);
 		uint32_t fin = record->flags & RECORD_FIN ? 1 : 0;
-		struct cut cut = { .seq = record->seq };
 
 		if (record->len - fin > payload_max(conn) &&
 		    !tcp_rtx_split(tcp, conn, (uint32_t)next, payload_max(conn)))
@@ -223,14 +248,10 @@ send_old(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *bu
 		record = tcp_rtx_at(conn->rtx, (uint32_t)next);
 		if (!conn_is(conn, CONN_RETRANSMIT) && tcp_rtx_room(conn) < record->len)
 			return true;
-		fin = record->flags & RECORD_FIN ? 1 : 0;
-		cut.len = record->len - fin;
-		cut.flags = (uint8_t)((fin ? TCP_FIN : 0) | (cut.len ? TCP_PSH : 0));
-		cut.plain = cut.len > 0;
-		if (!emit(tcp, conn, sink, &cut))
+		if (!resend(tcp, conn, sink, record))
 			return false;
 		conn->flags &= ~CONN_RETRANSMIT;
-		tcp_rtx_resent(tcp, conn, (uint32_t)next);
+		tcp_rtx_resent(tcp, conn, (uint32_t)next, true);
 		*budget -= least(*budget, record->len);
 		if (*budget == 0)
 			return true;
@@ -249,8 +270,8 @@ new_len(const struct tcp_conn *conn, uint32_t queued, bool forced)
 
 	usable = seq_lt(conn->snd_nxt, edge) ? edge - conn->snd_nxt : 0;
 	room = tcp_rtx_room(conn);
-	/* Limited transmit and recovery count segments; a part of one stays for later. */
-	if (room < least(queued, max))
+	/* Limited transmit and recovery count segments; a part of one stays for later. A tail loss probe goes beyond cwnd. */
+	if (room < least(queued, max) && !(conn->rtx && conn->rtx->tlp_new))
 		return 0;
 	if (usable >= max && queued >= max)
 		return max;
@@ -291,6 +312,7 @@ send_new(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *bu
 		if (fin)
 			conn->flags |= CONN_FIN_SENT;
 		tcp_rtx_sent(tcp, conn, len + fin, fin);
+		conn->rtx->tlp_new = false;
 		*budget -= least(*budget, len);
 	}
 	if (conn->rtx && conn->rtx->count == 0)
@@ -376,7 +398,7 @@ send_conn(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *b
 	bool window_closed = conn->rtx && conn->snd_wnd == 0;
 	struct cut cut = { 0 };
 
-	if (!send_acks(tcp, conn, sink) || (!window_closed && !send_old(tcp, conn, sink, budget)) ||
+	if (!send_acks(tcp, conn, sink) || !send_tail(tcp, conn, sink) || (!window_closed && !send_old(tcp, conn, sink, budget)) ||
 	    !send_new(tcp, conn, sink, budget))
 		return false;
 	if (conn_is(conn, CONN_PROBE) && (!conn->rtx || window_closed) && !send_probe(tcp, conn, sink))

@@ -98,14 +98,15 @@ tcp_rtx_sent(struct tcp *tcp, struct tcp_conn *conn, uint32_t len, bool fin)
 }
 
 void
-tcp_rtx_resent(struct tcp *tcp, struct tcp_conn *conn, uint32_t i)
+tcp_rtx_resent(struct tcp *tcp, struct tcp_conn *conn, uint32_t i, bool lost)
 {
 	struct tcp_record *record = tcp_rtx_at(conn->rtx, i);
 
 	record->tx_us = tcp->now_us;
 	if (record->tries < UINT8_MAX)
 		record->tries++;
-	mark(conn->rtx, record, record->flags | RECORD_RETRANSMITTED);
+	if (lost)
+		mark(conn->rtx, record, record->flags | RECORD_RETRANSMITTED);
 	counter_add(tcp->counters, COUNTER_TCP_RETRANSMITS, 1);
 }
 
@@ -154,8 +155,8 @@ is_silent(const struct tcp *tcp, const struct tcp_conn *conn)
 	return tcp->now_ms - conn->last_rx_ms > tcp->config.give_up_s * 1000;
 }
 
-static void
-lose(struct tcp_rtx *rtx, uint32_t i)
+void
+tcp_rtx_lose(struct tcp_rtx *rtx, uint32_t i)
 {
 	struct tcp_record *record = tcp_rtx_at(rtx, i);
 
@@ -235,6 +236,8 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 		if (!(record->flags & RECORD_SACKED))
 			sample(record, tcp->now_us, rtt_us);
 		again |= record->tries > 0;
+		if (!(record->flags & RECORD_SACKED))
+			tcp_rack_delivered(tcp, conn, record);
 		mark(rtx, record, RECORD_SACKED);
 		mark(rtx, record, 0);
 		rtx->pipe -= record->len;
@@ -269,6 +272,7 @@ mark_sacked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_options *op
 			if (record->flags & RECORD_SACKED || seq_lt(record->seq, start) || seq_lt(end, record->seq + record->len))
 				continue;
 			sample(record, tcp->now_us, rtt_us);
+			tcp_rack_delivered(tcp, conn, record);
 			bytes += record->len;
 			mark(rtx, record, (record->flags & RECORD_FIN) | RECORD_SACKED);
 		}
@@ -287,7 +291,7 @@ find_lost(struct tcp_conn *conn)
 	struct tcp_rtx *rtx = conn->rtx;
 	uint32_t segments = 0, bytes = 0;
 
-	if (rtx->sacked == 0)
+	if (rtx->sacked == 0 || rtx->reordered) /* RFC 8985 6.2 step 4: then time alone tells */
 		return;
 	for (uint32_t i = rtx->count; i-- > 0;) {
 		const struct tcp_record *record = tcp_rtx_at(rtx, i);
@@ -296,7 +300,7 @@ find_lost(struct tcp_conn *conn)
 			segments++;
 			bytes += record->len;
 		} else if (!(record->flags & RECORD_LOST) && (segments >= DUP_THRESH || bytes > (DUP_THRESH - 1) * conn->mss)) {
-			lose(rtx, i);
+			tcp_rtx_lose(rtx, i);
 		}
 	}
 }
@@ -324,13 +328,13 @@ on_duplicate(struct tcp *tcp, struct tcp_conn *conn, bool reported)
 			return;
 		/* RFC 6675 5 (1), (2): DupThresh duplicates, or the first segment is lost by what SACK says. */
 		if (conn->dupacks >= DUP_THRESH && reported && !(tcp_rtx_at(rtx, 0)->flags & (RECORD_LOST | RECORD_SACKED)))
-			lose(rtx, 0);
+			tcp_rtx_lose(rtx, 0);
 		return;
 	}
 	/* Each says that a segment has left the network (RFC 5681 3.2 (4)). */
 	rtx->reno = least(rtx->reno + conn->mss, rtx->pipe);
 	if (conn->dupacks == DUP_THRESH && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
-		lose(rtx, 0);
+		tcp_rtx_lose(rtx, 0);
 }
 
 /* snd_una has moved. */
@@ -351,7 +355,7 @@ on_progress(struct tcp *tcp, struct tcp_conn *conn, uint32_t bytes, uint32_t rec
 			/* RFC 6582 3.2 (3), a partial ACK: "retransmit the first unacknowledged segment". */
 			rtx->reno -= least(rtx->reno, bytes);
 			if (!(tcp_rtx_at(rtx, 0)->flags & RECORD_LOST) && conn_is(conn, CONN_RECOVERY)) {
-				lose(rtx, 0);
+				tcp_rtx_lose(rtx, 0);
 				conn->flags |= CONN_RETRANSMIT;
 			}
 		}
@@ -380,11 +384,13 @@ restart_timer(struct tcp_conn *conn)
 void
 tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, bool window_same)
 {
-	uint32_t bytes = p->ack - conn->snd_una, rtt_us = UINT32_MAX, sacked = 0, recover;
+	uint32_t bytes = p->ack - conn->snd_una, rtt_us = UINT32_MAX, sacked = 0, recover, tlp, tlp_end;
 
 	if (!conn->rtx)
 		return;
 	recover = conn->rtx->recover;
+	tlp = conn->rtx->tlp;
+	tlp_end = conn->rtx->tlp_end;
 	if (bytes > 0) {
 		uint32_t fin = conn_is(conn, CONN_FIN_SENT) && p->ack == conn->snd_nxt;
 
@@ -401,14 +407,17 @@ tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, 
 	else if (bytes > 0 && conn_is(conn, CONN_TIMESTAMPS) && p->options.has_timestamps && p->options.tsecr)
 		/* RFC 7323 4.1: the echo says which of two transmissions it was. */
 		tcp_rtt_sample(conn, (conn_timestamp(tcp, conn->ts_offset) - p->options.tsecr) * 1000);
+	tcp_rack_acked(tcp, conn, p, tlp, tlp_end);
 	if (bytes > 0)
 		on_progress(tcp, conn, bytes, recover);
 	/* RFC 5681 2: what a duplicate is; with SACK (RFC 6675 2) whatever brings news of SACK. */
 	else if (sacked || (p->len == 0 && window_same && !(p->flags & (TCP_SYN | TCP_FIN))))
 		on_duplicate(tcp, conn, sacked > 0 || !conn_is(conn, CONN_SACK));
 	if (conn->rtx) {
-		if (conn_is(conn, CONN_SACK))
+		if (conn_is(conn, CONN_SACK)) {
 			find_lost(conn);
+			tcp_rack_detect(tcp, conn);
+		}
 		if (conn->rtx->lost && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
 			enter_recovery(tcp, conn);
 	}
@@ -439,15 +448,18 @@ tcp_rtx_arm(struct tcp *tcp, struct tcp_conn *conn)
 	bool waits = conn->rtx != NULL;
 	/* Held back by the peer's window, and no ACK is on its way that could tell of another (RFC 9293 3.8.6.1). */
 	bool persist = !waits && (conn->out.len > 0 || (conn_is(conn, CONN_CLOSE) && !conn_is(conn, CONN_FIN_SENT)));
+	uint32_t probe_us;
 
 	if (!waits && !persist) {
-		conn->flags &= ~(CONN_TIMER | CONN_PERSIST);
+		conn->flags &= ~(CONN_TIMER | CONN_PERSIST | CONN_TLP | CONN_RACK);
 		return;
 	}
 	if (conn_is(conn, CONN_TIMER) && conn_is(conn, CONN_PERSIST) == persist)
 		return;
-	conn->flags = (conn->flags & ~CONN_PERSIST) | CONN_TIMER | (persist ? CONN_PERSIST : 0);
-	conn->rtx_due = tcp->now_ms + (tcp_rto_us(tcp, conn) + 999) / 1000;
+	probe_us = persist ? 0 : tcp_rack_probe_us(tcp, conn);
+	conn->flags &= ~(CONN_PERSIST | CONN_TLP | CONN_RACK);
+	conn->flags |= CONN_TIMER | (persist ? CONN_PERSIST : 0) | (probe_us ? CONN_TLP : 0);
+	conn->rtx_due = tcp->now_ms + ((probe_us ? probe_us : tcp_rto_us(tcp, conn)) + 999) / 1000;
 	tcp_timers_arm(tcp, conn);
 }
 
@@ -466,7 +478,7 @@ lose_all(struct tcp_rtx *rtx)
 		if (reneged)
 			mark(rtx, record, record->flags & (uint8_t)~RECORD_SACKED);
 		if (!(record->flags & RECORD_SACKED))
-			lose(rtx, i);
+			tcp_rtx_lose(rtx, i);
 	}
 }
 
@@ -488,7 +500,7 @@ tcp_rtx_too_big(struct tcp *tcp, struct tcp_conn *conn)
 		const struct tcp_record *record = tcp_rtx_at(rtx, i);
 
 		if (record->len > max && !(record->flags & RECORD_SACKED))
-			lose(rtx, i);
+			tcp_rtx_lose(rtx, i);
 	}
 	conn->flags |= CONN_RETRANSMIT;
 	tcp_list_output(tcp, conn);
@@ -507,12 +519,34 @@ black_hole(struct tcp *tcp, struct tcp_conn *conn)
 	counter_add(tcp->counters, COUNTER_TCP_BLACK_HOLES, 1);
 }
 
+/* The timer of RFC 8985: a tail loss probe is due, or a reordering window has passed. The next one is the RTO, or a later window. */
+static void
+on_early_timer(struct tcp *tcp, struct tcp_conn *conn)
+{
+	bool probe = conn_is(conn, CONN_TLP);
+
+	conn->flags &= ~(CONN_TLP | CONN_RACK);
+	if (probe) {
+		tcp_rack_probe(tcp, conn);
+	} else {
+		tcp_rack_detect(tcp, conn);
+		if (conn->rtx->lost && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
+			enter_recovery(tcp, conn);
+	}
+	tcp_rtx_arm(tcp, conn);
+	tcp_list_output(tcp, conn);
+}
+
 void
 tcp_rtx_timeout(struct tcp *tcp, struct tcp_conn *conn)
 {
 	struct tcp_rtx *rtx = conn->rtx;
 
 	conn->flags &= ~CONN_TIMER;
+	if (rtx && conn_is(conn, CONN_TLP | CONN_RACK)) {
+		on_early_timer(tcp, conn);
+		return;
+	}
 	if (conn->backoff < 16)
 		conn->backoff++;
 	if (!rtx || seq_le(conn->snd_una + conn->snd_wnd, tcp_rtx_at(rtx, 0)->seq)) {

@@ -105,8 +105,11 @@ struct tcp_rtx {
 	uint32_t tlp_end;       /* RFC 8985 7.3: snd_nxt at the probe */
 	uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937 */
 	uint16_t size, head, count, sacked, lost, hint; /* hint: no lost segment before this one waits */
-	uint8_t tlp;            /* TLP_NONE... */
-	uint8_t pad[7];
+	uint8_t tlp;            /* a tail loss probe is out, and what it was (tcp_rack.c) */
+	bool tlp_new;           /* it is to be new data, beyond cwnd */
+	bool tlp_old;           /* it is to be the last segment again */
+	bool reordered;         /* segments have arrived out of order */
+	uint32_t fack;          /* the end of the highest segment that is known to have arrived */
 	struct tcp_record ring[];
 };
 
@@ -414,7 +417,8 @@ struct tcp_record *tcp_rtx_at(struct tcp_rtx *rtx, uint32_t i);
 bool tcp_rtx_reserve(struct tcp *tcp, struct tcp_conn *conn);
 /* len sequence numbers from snd_nxt on are sent now. There is room. */
 void tcp_rtx_sent(struct tcp *tcp, struct tcp_conn *conn, uint32_t len, bool fin);
-void tcp_rtx_resent(struct tcp *tcp, struct tcp_conn *conn, uint32_t i);
+/* Record i was sent again, because it was lost or as a probe. */
+void tcp_rtx_resent(struct tcp *tcp, struct tcp_conn *conn, uint32_t i, bool lost);
 /* Cuts record i after `len` bytes; false: no room. */
 bool tcp_rtx_split(struct tcp *tcp, struct tcp_conn *conn, uint32_t i, uint32_t len);
 /* The next lost segment to send again; -1: none. */
@@ -434,6 +438,16 @@ uint32_t tcp_rtx_room(const struct tcp_conn *conn);
 uint32_t tcp_rto_us(const struct tcp *tcp, const struct tcp_conn *conn);
 void tcp_rtt_sample(struct tcp_conn *conn, uint32_t rtt_us);
 void tcp_rtx_clear(struct tcp *tcp, struct tcp_conn *conn);
+
+/* Record i is taken for lost. */
+void tcp_rtx_lose(struct tcp_rtx *rtx, uint32_t i);
+
+/* tcp_rack.c */
+void tcp_rack_delivered(const struct tcp *tcp, struct tcp_conn *conn, const struct tcp_record *record);
+void tcp_rack_detect(struct tcp *tcp, struct tcp_conn *conn);
+uint32_t tcp_rack_probe_us(const struct tcp *tcp, const struct tcp_conn *conn);
+void tcp_rack_probe(struct tcp *tcp, struct tcp_conn *conn);
+void tcp_rack_acked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, uint32_t tlp, uint32_t tlp_end);
 
 /* tcp_cc.c */
 void tcp_cc_init(struct tcp *tcp, struct tcp_conn *conn);

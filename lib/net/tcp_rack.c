@@ -1,0 +1,133 @@
+/*
+ * Loss by time: RACK and the tail loss probe (RFC 8985), for connections with SACK. A segment is lost when one that was sent
+ * later has arrived and a reordering window has passed. So a retransmission that is lost is found too, and a
+ * tail of one or two segments needs no timeout.
+ */
+#include "base/check.h"
+#include "net/tcp_state.h"
+
+enum {
+	DUP_THRESH = 3,
+	TLP_MIN_US = 10000,       /* below it peers that delay their ACK of an odd segment would get it twice */
+	MAX_ACK_DELAY_US = 200000, /* 7.2: of a peer that holds back the ACK of a single segment */
+	TLP_PROBED = 1, TLP_RETRANSMITTED = 2,
+};
+
+/* 6.2 step 1, 2: "if the segment was sent later than RACK.segment", it takes its place. */
+void
+tcp_rack_delivered(const struct tcp *tcp, struct tcp_conn *conn, const struct tcp_record *record)
+{
+	struct tcp_rtx *rtx = conn->rtx;
+	uint32_t rtt_us = most(tcp->now_us - record->tx_us, 1), end = record->seq + record->len;
+
+	/* An ACK too soon after a retransmission is of the original. */
+	if (record->tries > 0 && rtt_us < conn->min_rtt_us)
+		return;
+	/* 6.2 step 3: what arrives behind one that is beyond it, and was sent but once, was reordered. */
+	if (rtx->rack_rtt && seq_lt(end, rtx->fack) && record->tries == 0 && !(record->flags & RECORD_SACKED))
+		rtx->reordered = true;
+	rtx->fack = rtx->rack_rtt ? seq_max(rtx->fack, end) : end;
+	if (rtx->rack_rtt && (seq_lt(record->tx_us, rtx->rack_us) ||
+	        (record->tx_us == rtx->rack_us && seq_le(end, rtx->rack_end))))
+		return;
+	rtx->rack_us = record->tx_us;
+	rtx->rack_end = end;
+	rtx->rack_rtt = rtt_us;
+}
+
+/* 6.2 step 4: none while nothing was reordered and there is evidence enough, else a quarter of the least round trip. */
+static uint32_t
+reordering_us(const struct tcp_conn *conn)
+{
+	if (!conn->rtx->reordered && (conn_is(conn, CONN_RECOVERY | CONN_LOSS) || conn->rtx->sacked >= DUP_THRESH))
+		return 0;
+	return least(conn->min_rtt_us / 4, conn->srtt_us);
+}
+
+/* Step 5. Arms the timer for segments whose window has not passed yet. */
+void
+tcp_rack_detect(struct tcp *tcp, struct tcp_conn *conn)
+{
+	struct tcp_rtx *rtx = conn->rtx;
+	uint32_t window_us, wait_us = 0;
+
+	if (!conn_is(conn, CONN_SACK) || rtx->rack_rtt == 0)
+		return;
+	window_us = rtx->rack_rtt + reordering_us(conn);
+	for (uint32_t i = 0; i < rtx->count; i++) {
+		const struct tcp_record *record = tcp_rtx_at(rtx, i);
+		uint32_t age_us = tcp->now_us - record->tx_us;
+
+		if (record->flags & RECORD_SACKED ||
+		    (record->flags & (RECORD_LOST | RECORD_RETRANSMITTED)) == RECORD_LOST)
+			continue;
+		if (seq_lt(rtx->rack_us, record->tx_us) ||
+		    (record->tx_us == rtx->rack_us && seq_le(rtx->rack_end, record->seq + record->len)))
+			continue;
+		if (age_us >= window_us)
+			tcp_rtx_lose(rtx, i);
+		else
+			wait_us = most(wait_us, window_us - age_us);
+	}
+	if (wait_us) {
+		uint32_t due = tcp->now_ms + (wait_us + 999) / 1000;
+
+		if (!conn_is(conn, CONN_TIMER) || seq_lt(due, conn->rtx_due)) {
+			conn->rtx_due = due;
+			conn->flags = (conn->flags & ~(CONN_PERSIST | CONN_TLP)) | CONN_TIMER | CONN_RACK;
+			tcp_timers_arm(tcp, conn);
+		}
+	}
+}
+
+/* 7.2: how long the last segment may be without an answer before it is probed for; 0: no probe. */
+uint32_t
+tcp_rack_probe_us(const struct tcp *tcp, const struct tcp_conn *conn)
+{
+	const struct tcp_rtx *rtx = conn->rtx;
+	uint32_t pto_us;
+
+	if (!conn_is(conn, CONN_SACK) || !rtx || rtx->sacked || rtx->tlp || conn->srtt_us == 0 || conn->backoff ||
+	    conn_is(conn, CONN_RECOVERY | CONN_LOSS | CONN_ZERO))
+		return 0;
+	pto_us = most(2 * conn->srtt_us, TLP_MIN_US);
+	if (rtx->count == 1)
+		pto_us += MAX_ACK_DELAY_US;
+	return pto_us < tcp_rto_us(tcp, conn) ? pto_us : 0;
+}
+
+/* 7.3: a new segment if there is one, else the last one again; in any case the ACK tells what is missing. */
+void
+tcp_rack_probe(struct tcp *tcp, struct tcp_conn *conn)
+{
+	struct tcp_rtx *rtx = conn->rtx;
+
+	rtx->tlp = TLP_PROBED;
+	rtx->tlp_end = conn->snd_nxt;
+	counter_add(tcp->counters, COUNTER_TCP_TAIL_PROBES, 1);
+	tcp_list_output(tcp, conn);
+	if (conn->out.len > conn->snd_nxt - conn->snd_una && seq_lt(conn->snd_nxt, conn->snd_una + conn->snd_wnd) &&
+	    !conn_is(conn, CONN_FIN_SENT)) {
+		rtx->tlp_new = true;
+		return;
+	}
+	rtx->tlp = TLP_RETRANSMITTED;
+	rtx->tlp_old = true;
+}
+
+/*
+ * 7.4.2: the probe is acknowledged. When it was a retransmission, and the peer does not say that it had the segment
+ * already, it has mended a loss, and that is a sign of congestion.
+ */
+void
+tcp_rack_acked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, uint32_t tlp, uint32_t tlp_end)
+{
+	bool duplicate = p->options.sack_count && seq_lt(p->options.sack[0].start, p->ack);
+
+	if (tlp == 0 || seq_lt(p->ack, tlp_end))
+		return;
+	if (conn->rtx)
+		conn->rtx->tlp = 0;
+	if (tlp == TLP_RETRANSMITTED && !duplicate && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
+		tcp_cc_enter_recovery(tcp, conn);
+}
