@@ -10,6 +10,7 @@ enum {
 	DUP_THRESH = 3,
 	TLP_MIN_US = 10000,       /* below it peers that delay their ACK of an odd segment would get it twice */
 	MAX_ACK_DELAY_US = 200000, /* 7.2: of a peer that holds back the ACK of a single segment */
+	REORDERING_MIN_US = 1000, /* the timer's tick: three segments that are told in less time are evidence as before */
 	TLP_PROBED = 1, TLP_RETRANSMITTED = 2,
 };
 
@@ -41,7 +42,7 @@ reordering_us(const struct tcp_conn *conn)
 {
 	if (!conn->rtx->reordered && (conn_is(conn, CONN_RECOVERY | CONN_LOSS) || conn->rtx->sacked >= DUP_THRESH))
 		return 0;
-	return least(conn->min_rtt_us / 4, conn->srtt_us);
+	return least(most(conn->min_rtt_us / 4, REORDERING_MIN_US), most(conn->srtt_us, REORDERING_MIN_US));
 }
 
 /* Step 5. Arms the timer for segments whose window has not passed yet. */
