@@ -282,6 +282,16 @@ new_len(const struct tcp_conn *conn, uint32_t queued, bool forced)
 	return 0;
 }
 
+/* Is it cwnd that bounds what is in flight? In slow start half of it is enough (RFC 7661 4.1). */
+static void
+note_limited(struct tcp_conn *conn, bool held)
+{
+	bool limited = held || tcp_rtx_room(conn) < conn->mss ||
+	    (conn->cwnd < conn->ssthresh && tcp_rtx_flight(conn) > conn->cwnd / 2);
+
+	conn->flags = limited ? conn->flags | CONN_LIMITED : conn->flags & ~CONN_LIMITED;
+}
+
 static bool
 send_new(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *budget)
 {
@@ -298,7 +308,7 @@ send_new(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *bu
 		len = new_len(conn, queued, conn_is(conn, CONN_PROBE));
 		if (len == 0 && queued > 0) {
 			if (tcp_rtx_room(conn) < least(queued, payload_max(conn)))
-				conn->flags |= CONN_LIMITED;
+				note_limited(conn, true);
 			break;
 		}
 		/* The FIN goes with the last byte; it takes no room in the window that a peer would miss. */
@@ -313,6 +323,7 @@ send_new(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, uint32_t *bu
 			conn->flags |= CONN_FIN_SENT;
 		tcp_rtx_sent(tcp, conn, len + fin, fin);
 		conn->rtx->tlp_new = false;
+		note_limited(conn, false);
 		*budget -= least(*budget, len);
 	}
 	if (conn->rtx && conn->rtx->count == 0)

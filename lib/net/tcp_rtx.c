@@ -94,6 +94,7 @@ tcp_rtx_sent(struct tcp *tcp, struct tcp_conn *conn, uint32_t len, bool fin)
 	*tcp_rtx_at(rtx, rtx->count++) = (struct tcp_record){ .seq = conn->snd_nxt, .tx_us = tcp->now_us,
 		.len = (uint16_t)len, .flags = fin ? RECORD_FIN : 0 };
 	rtx->pipe += len;
+	rtx->prr_out += len;
 	conn->snd_nxt += len;
 }
 
@@ -103,6 +104,7 @@ tcp_rtx_resent(struct tcp *tcp, struct tcp_conn *conn, uint32_t i, bool lost)
 	struct tcp_record *record = tcp_rtx_at(conn->rtx, i);
 
 	record->tx_us = tcp->now_us;
+	conn->rtx->prr_out += record->len;
 	if (record->tries < UINT8_MAX)
 		record->tries++;
 	if (lost)
@@ -211,11 +213,12 @@ sample(const struct tcp_record *record, uint32_t now_us, uint32_t *rtt_us)
 
 /* --- acknowledgements ----------------------------------------------------------------------- */
 
-/* Everything before `ack` goes. */
-static void
+/* Everything before `ack` goes. Returns the bytes of it that were not SACKed before. */
+static uint32_t
 acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_us)
 {
 	struct tcp_rtx *rtx = conn->rtx;
+	uint32_t delivered = 0;
 	bool again = false;
 
 	while (rtx->count > 0) {
@@ -227,17 +230,19 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 			uint32_t part = ack - record->seq;
 			uint8_t flags = record->flags;
 
+			delivered += flags & RECORD_SACKED ? 0 : part;
 			mark(rtx, record, RECORD_SACKED | (flags & RECORD_FIN)); /* out of pipe, and in again shorter */
 			record->seq = ack;
 			record->len = (uint16_t)(record->len - part);
 			mark(rtx, record, flags);
 			break;
 		}
-		if (!(record->flags & RECORD_SACKED))
-			sample(record, tcp->now_us, rtt_us);
 		again |= record->tries > 0;
-		if (!(record->flags & RECORD_SACKED))
+		if (!(record->flags & RECORD_SACKED)) {
+			sample(record, tcp->now_us, rtt_us);
 			tcp_rack_delivered(tcp, conn, record);
+			delivered += record->len;
+		}
 		mark(rtx, record, RECORD_SACKED);
 		mark(rtx, record, 0);
 		rtx->pipe -= record->len;
@@ -249,6 +254,7 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 		*rtt_us = UINT32_MAX;
 	if (rtx->count == 0)
 		tcp_rtx_clear(tcp, conn);
+	return delivered;
 }
 
 /* RFC 2018 5: which records are covered. Returns bytes that are news. */
@@ -366,6 +372,19 @@ on_progress(struct tcp *tcp, struct tcp_conn *conn, uint32_t bytes, uint32_t rec
 		tcp_cc_acked(tcp, conn, bytes);
 }
 
+static void
+find_and_recover(struct tcp *tcp, struct tcp_conn *conn, uint32_t delivered, bool forward)
+{
+	if (conn_is(conn, CONN_SACK)) {
+		find_lost(conn);
+		tcp_rack_detect(tcp, conn);
+	}
+	if (conn->rtx->lost && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
+		enter_recovery(tcp, conn);
+	if (conn_is(conn, CONN_RECOVERY) && conn_is(conn, CONN_SACK))
+		tcp_cc_recover(conn, delivered, forward);
+}
+
 /*
  * RFC 6298 (5.3): new data acknowledged, the timer starts anew. But "for the first partial ACK that arrives during fast
  * recovery" only (RFC 6582 3.2 (3), 4: impatient): without SACK it tells of one hole in each round trip, and
@@ -384,7 +403,7 @@ restart_timer(struct tcp_conn *conn)
 void
 tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, bool window_same)
 {
-	uint32_t bytes = p->ack - conn->snd_una, rtt_us = UINT32_MAX, sacked = 0, recover, tlp, tlp_end;
+	uint32_t bytes = p->ack - conn->snd_una, rtt_us = UINT32_MAX, sacked = 0, delivered = 0, recover, tlp, tlp_end;
 
 	if (!conn->rtx)
 		return;
@@ -394,7 +413,7 @@ tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, 
 	if (bytes > 0) {
 		uint32_t fin = conn_is(conn, CONN_FIN_SENT) && p->ack == conn->snd_nxt;
 
-		acknowledge(tcp, conn, p->ack, &rtt_us);
+		delivered = acknowledge(tcp, conn, p->ack, &rtt_us);
 		conn->snd_una = p->ack;
 		outq_drop(&tcp->blocks, &conn->out, bytes - fin);
 		conn->backoff = 0;
@@ -413,14 +432,8 @@ tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, 
 	/* RFC 5681 2: what a duplicate is; with SACK (RFC 6675 2) whatever brings news of SACK. */
 	else if (sacked || (p->len == 0 && window_same && !(p->flags & (TCP_SYN | TCP_FIN))))
 		on_duplicate(tcp, conn, sacked > 0 || !conn_is(conn, CONN_SACK));
-	if (conn->rtx) {
-		if (conn_is(conn, CONN_SACK)) {
-			find_lost(conn);
-			tcp_rack_detect(tcp, conn);
-		}
-		if (conn->rtx->lost && !conn_is(conn, CONN_RECOVERY | CONN_LOSS))
-			enter_recovery(tcp, conn);
-	}
+	if (conn->rtx)
+		find_and_recover(tcp, conn, delivered + sacked, bytes > 0);
 	/* RFC 6298 (5.2): when all is acknowledged, it stops. */
 	if (bytes > 0)
 		restart_timer(conn);

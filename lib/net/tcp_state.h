@@ -179,8 +179,8 @@ struct tcp_conn {
 	uint32_t state_ms;      /* closing: of the state; open: since when a request is partial */
 	uint32_t zero_ms;
 	uint32_t challenge_ms, opened_ms;
-	uint32_t cubic_max, cubic_epoch_ms; /* RFC 9438: W_max in bytes; epoch 0: not begun */
-	uint16_t cubic_k_ms_16; /* K in steps of 16 ms */
+	uint32_t cubic_max, cubic_epoch_ms; /* RFC 9438: W_max in bytes; when avoidance began */
+	uint32_t cubic_est, cubic_k_ms;     /* W_est in bytes, 0: the epoch has not begun; K */
 	uint8_t keepalives;     /* probes without an answer */
 	uint8_t discarded;      /* KB of input thrown away since our FIN was acknowledged */
 };
@@ -453,6 +453,8 @@ void tcp_rack_acked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_par
 void tcp_cc_init(struct tcp *tcp, struct tcp_conn *conn);
 void tcp_cc_acked(struct tcp *tcp, struct tcp_conn *conn, uint32_t bytes);
 void tcp_cc_enter_recovery(struct tcp *tcp, struct tcp_conn *conn);
+/* An ACK in recovery said that `delivered` bytes more have arrived; `forward`: snd_una has moved (RFC 6937). */
+void tcp_cc_recover(struct tcp_conn *conn, uint32_t delivered, bool forward);
 void tcp_cc_exit_recovery(struct tcp *tcp, struct tcp_conn *conn);
 void tcp_cc_timeout(struct tcp *tcp, struct tcp_conn *conn);
 void tcp_cc_restart(struct tcp *tcp, struct tcp_conn *conn);
