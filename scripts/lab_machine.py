@@ -15,6 +15,7 @@ import zlib
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 LAB = os.environ.get("SLIPRING_LAB") or "slipring"
 NET = os.environ.get("SLIPRING_LAB_SUBNET") or "10.9"
+NET6 = "fd09"  # of the lab's IPv6 addresses, which are nobody else's (RFC 4193)
 BUILD = os.path.realpath(os.environ.get("SLIPRING_BUILD") or os.path.join(ROOT, "build/release"))
 TIMEOUT = float(os.environ.get("SLIPRING_LAB_TIMEOUT") or 30)
 LABS = "/run/slipring-lab"
@@ -130,10 +131,12 @@ def switch_port(who, delayed):
     return f"r{who[1:]}" if who in delayed else f"p{who[1:]}"
 
 
-def hosts_text(count):
+def hosts_text(count, ipv6):
     lines = ["127.0.0.1 localhost", f"{NET}.0.{CLIENT} client", f"{NET}.1.{CLIENT} client-ctl"]
     for i in range(1, count + 1):
         lines += [f"{NET}.0.{i} n{i}", f"{NET}.1.{i} n{i}-ctl"]
+        if ipv6:
+            lines += [f"{NET6}::{i:x} n{i}-v6"]
     return "\n".join(lines) + "\n"
 
 

@@ -4,11 +4,11 @@ import json
 import os
 import re
 
-from lab_machine import (CLIENT, CLONE_NEWNET, NET, ROOT, RUN, call, end, helper_pid, helper_start, hosts_text, ip_batch,
+from lab_machine import (CLIENT, CLONE_NEWNET, NET, NET6, ROOT, RUN, call, end, helper_pid, helper_start, hosts_text, ip_batch,
                          libc, namespace, namespaces, read_json, run, switch_port, write)
 from lab_ports import first_ports
 
-# Inside the lab's namespaces only: no IPv6 chatter, and a switch that passes broken IP on.
+# Inside the lab's namespaces only: no IPv6 chatter (but the client's e0 with --ipv6), and a switch that passes broken IP on.
 NAMESPACE_SYSCTLS = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
@@ -35,7 +35,7 @@ def prepare_namespace(name):
     run("ip", "-n", name, "link", "set", "lo", "up")
 
 
-def build_switch():
+def build_switch(ipv6):
     prepare_namespace(namespace("sw"))
     prepare_namespace(namespace("client"))
     sw, client = namespace("sw"), namespace("client")
@@ -43,6 +43,10 @@ def build_switch():
               "link set br0 up", "link set br1 up"], sw)
     connect(client, "pc", "cc", CLIENT, 1)
     ip_batch([f"addr add {NET}.0.{CLIENT}/24 dev e0", f"addr add {NET}.1.{CLIENT}/24 dev ctl0"], client)
+    if ipv6:
+        run("ip", "netns", "exec", client, "sysctl", "-qw", "net.ipv6.conf.e0.accept_dad=0", "net.ipv6.conf.e0.accept_ra=0",
+            "net.ipv6.conf.e0.disable_ipv6=0")
+        ip_batch([f"addr add {NET6}::{CLIENT:x}/64 dev e0 nodad"], client)
 
 
 def connect(netns, data, control, octet, queues):
@@ -67,13 +71,13 @@ def build_node(index, workers):
     ip_batch([f"addr add {NET}.1.{index}/24 dev ctl0"], name)
 
 
-def build_network(count, workers, cluster=None):
+def build_network(count, workers, cluster=None, ipv6=False):
     os.makedirs(RUN, exist_ok=True)
     have = namespaces()
-    state = {"workers": workers, "nodes": 0, "ports": first_ports(), "cluster": cluster}
+    state = {"workers": workers, "nodes": 0, "ports": first_ports(), "cluster": cluster, "ipv6": ipv6}
     if namespace("sw") not in have:
         write(f"{RUN}/lab.json", json.dumps(state))
-        build_switch()
+        build_switch(ipv6)
     for i in range(1, count + 1):
         if namespace(f"n{i}") not in have:
             build_node(i, workers)
@@ -81,7 +85,7 @@ def build_network(count, workers, cluster=None):
     write(f"{RUN}/lab.json", json.dumps({**state, "nodes": count}))
     # In place: running commands have this very file bound over /etc/hosts.
     with open(f"{RUN}/hosts", "w") as f:
-        f.write(hosts_text(count))
+        f.write(hosts_text(count, ipv6))
 
 
 def network_is_whole():

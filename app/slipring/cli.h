@@ -101,6 +101,8 @@ int exit_code_of(enum slipring_status status);
 
 /* Zeroed memory that lives until the command has ended; without memory the program ends. */
 void *cli_alloc(struct cli *cli, size_t size);
+/* "n1:7411", "[fd09::1]:7411". */
+void cli_print_place(char *text, size_t size, const char *host, unsigned port);
 
 /* A run of bytes, of cli_alloc. */
 struct bytes {

@@ -84,12 +84,15 @@ at_place(struct cli *cli, struct control *control, const char *where)
 static int
 at_host(struct cli *cli, struct control *control, const char *host)
 {
+	const char *end = host + strlen(host);
+	bool bare = host[0] != '[' && strchr(host, ':') != strrchr(host, ':'); /* an IPv6 address */
+	bool has_port = !bare && (host[0] == '[' ? end[-1] != ']' : strchr(host, ':') != NULL);
 	char path[PATH_SIZE], url[PATH_SIZE];
 
 	snprintf(path, sizeof path, "%s/%s.sock", run_dir(), host);
 	if (!strchr(host, '/') && is_socket(path))
 		return at_place(cli, control, path);
-	snprintf(url, sizeof url, "http://%s%s", host, strchr(host, ':') ? "" : ":7480");
+	snprintf(url, sizeof url, "http://%s%s%s%s", bare ? "[" : "", host, bare ? "]" : "", has_port ? "" : ":7480");
 	return at_place(cli, control, url);
 }
 

@@ -106,10 +106,16 @@ cli_fail_status(const struct cli *cli, enum slipring_status status)
 	return code;
 }
 
+void
+cli_print_place(char *text, size_t size, const char *host, unsigned port)
+{
+	snprintf(text, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
 static bool
 resolves(const char *name)
 {
-	const struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM };
 	struct addrinfo *found;
 
 	if (getaddrinfo(name, NULL, &hints, &found) != 0)
@@ -118,22 +124,27 @@ resolves(const char *name)
 	return true;
 }
 
-/* "n1:7411" names the port, too; --port goes before it. False after complaining. */
+/*
+ * "n1:7411" and "[fd09::1]:7411" name the port, too; --port goes before it. An IPv6 address needs no
+ * brackets when no port follows. False after complaining.
+ */
 static bool
 split_port(struct cli *cli)
 {
-	const char *colon = strchr(cli->host, ':');
+	bool bracketed = cli->host[0] == '[';
+	const char *start = cli->host + bracketed, *end = strchr(start, bracketed ? ']' : ':'), *colon;
 	uint64_t port;
 	char *host;
 
-	if (!colon || strchr(colon + 1, ':'))
+	if (!end || (!bracketed && strchr(end + 1, ':')))
 		return true;
-	if (!number_parse(colon + 1, UINT16_MAX, &port) || port == 0)
+	colon = end + bracketed;
+	if (*colon && (*colon != ':' || !number_parse(colon + 1, UINT16_MAX, &port) || port == 0))
 		return cli_fail(cli, EXIT_USAGE, "%s: no port from 1 to 65535 behind the colon", cli->host) == EXIT_OK;
-	host = cli_alloc(cli, (size_t)(colon - cli->host) + 1);
-	memcpy(host, cli->host, (size_t)(colon - cli->host));
+	host = cli_alloc(cli, (size_t)(end - start) + 1);
+	memcpy(host, start, (size_t)(end - start));
 	cli->host = host;
-	if (!cli->port)
+	if (*colon && !cli->port)
 		cli->port = (uint16_t)port;
 	return true;
 }

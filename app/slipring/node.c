@@ -64,13 +64,16 @@ command_ping(struct cli *cli, int argc, char **argv)
 		status = slipring_ping(cli->cache, worker);
 		for (uint64_t i = 0; i < count && status == SLIPRING_OK; i++) {
 			uint64_t start = clock_ns() / NS_PER_US, us;
+			char where[300];
 
 			status = slipring_ping(cli->cache, worker);
 			us = clock_ns() / NS_PER_US - start;
 			if (status == SLIPRING_OK && array)
 				json_array_append_new(array, json_ping(worker, topology.ports[worker], us));
-			else if (status == SLIPRING_OK)
-				printf("worker %u, %s:%u: %llu us\n", worker, cli->host, topology.ports[worker], (unsigned long long)us);
+			else if (status == SLIPRING_OK) {
+				cli_print_place(where, sizeof where, cli->host, topology.ports[worker]);
+				printf("worker %u, %s: %llu us\n", worker, where, (unsigned long long)us);
+			}
 		}
 		if (status != SLIPRING_OK) {
 			json_decref(array);
@@ -160,7 +163,8 @@ sockets_of_topology(struct cli *cli, json_t *sockets)
 	char where[300], what[40];
 
 	for (unsigned i = 0; status == SLIPRING_OK && i < topology.worker_count; i++) {
-		snprintf(where, sizeof where, "udp/%s:%u", cli->host, topology.ports[i]);
+		memcpy(where, "udp/", 4);
+		cli_print_place(where + 4, sizeof where - 4, cli->host, topology.ports[i]);
 		snprintf(what, sizeof what, "native worker %u", i);
 		add_socket(sockets, where, what);
 	}

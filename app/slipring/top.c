@@ -108,7 +108,7 @@ show(const struct cli *cli, const struct screen *screen, const json_t *figures, 
 		json_dumpf(figures, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 		putchar('\n');
 	}
-	snprintf(where, sizeof where, "%s:%u", cli->host, cli->port ? cli->port : SLIPRING_PORT);
+	cli_print_place(where, sizeof where, cli->host, cli->port ? cli->port : SLIPRING_PORT);
 	if (!cli->json && !screen->on) {
 		top_draw(stdout, where, figures, 0, 0);
 	} else if (screen->on) {

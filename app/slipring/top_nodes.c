@@ -45,15 +45,17 @@ open_one(const struct top_nodes *nodes, const struct slipring_node *node)
 static void
 print_where(const struct slipring_node *node, char where[80])
 {
-	const struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
-	char address[INET_ADDRSTRLEN] = "";
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM };
+	char address[64] = "";
 	struct addrinfo *found;
 
 	if (getaddrinfo(node->host, NULL, &hints, &found) == 0) {
-		inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)found->ai_addr)->sin_addr, address, sizeof address);
+		getnameinfo(found->ai_addr, found->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST);
 		freeaddrinfo(found);
 	}
-	snprintf(where, 80, "%.63s:%u", address[0] ? address : node->host, node->port);
+	if (!address[0])
+		snprintf(address, sizeof address, "%.63s", node->host);
+	cli_print_place(where, 80, address, node->port);
 }
 
 /* The entry of a node, a new one when it is new; NULL: there are too many. */

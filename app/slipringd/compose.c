@@ -157,6 +157,15 @@ compose_address(const struct config *config, struct node_config *node)
 	node->ipv4_len = config->ipv4.len;
 	node->has_mac = memcmp(config->mac, none, 6) != 0;
 	memcpy(node->mac, config->mac, 6);
+	node->vlan = (uint16_t)config->vlan;
+	node->ipv6_count = config->ipv6.count ? 1 : 0;
+	for (uint32_t i = 0; i < config->ipv6.count && node->ipv6_count < NET_IPV6_MAX; i++) {
+		struct ipv6_prefix prefix;
+		struct why why;
+
+		if (value_ipv6_prefix_parse(config->ipv6.values[i], &prefix, &why)) /* verified before */
+			memcpy(node->ipv6[node->ipv6_count++], prefix.address, 16);
+	}
 }
 
 /* DPDK's share: packet pools, rings, tables. The budget for items is not part of it. */

@@ -94,6 +94,17 @@ compose_net(const struct config *config, struct neighbour_config *net)
 {
 	memcpy(net->ipv4, config->ipv4.address, 4);
 	net->prefix_len = config->ipv4.len;
+	for (uint32_t i = 0; i < config->routes.count; i++) {
+		struct neighbour_route *route = &net->routes[net->route_count];
+		struct ipv4_prefix network;
+		struct why why;
+
+		if (!value_route_parse(config->routes.values[i], &network, route->router, &why))
+			continue; /* verified before */
+		memcpy(route->network, network.address, 4);
+		route->prefix_len = network.len;
+		net->route_count++;
+	}
 	net->has_gateway = *config->gateway && inet_pton(AF_INET, config->gateway, net->gateway) == 1;
 }
 

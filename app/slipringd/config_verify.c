@@ -5,6 +5,8 @@
 
 #include "config.h"
 #include "control/listen.h"
+#include "net/neighbour.h"
+#include "net/net.h"
 #include "peer_text.h"
 
 struct verify {
@@ -160,6 +162,46 @@ verify_gateway(const struct verify *verify)
 }
 
 static void
+verify_routes(const struct verify *verify)
+{
+	const struct config *config = verify->config;
+
+	for (uint32_t i = 0; i < config->routes.count; i++) {
+		const char *text = config->routes.values[i];
+		struct ipv4_prefix network;
+		uint8_t router[4];
+		struct why why;
+
+		if (!value_route_parse(text, &network, router, &why))
+			complain(verify, CONFIG_routes, "%s", why.text);
+		else if (!is_near(&config->ipv4, router) || memcmp(router, config->ipv4.address, 4) == 0)
+			complain(verify, CONFIG_routes, "the router of '%s' is not another host of ipv4's network", text);
+	}
+}
+
+_Static_assert((int)VALUE_LIST_MAX <= (int)NEIGHBOUR_ROUTES_MAX, "every route of the configuration fits");
+
+static void
+verify_ipv6(const struct verify *verify)
+{
+	const struct texts *texts = &verify->config->ipv6;
+	struct ipv6_prefix prefixes[VALUE_LIST_MAX];
+	struct why why;
+
+	if (texts->count >= NET_IPV6_MAX)
+		complain(verify, CONFIG_ipv6, "%u addresses are more than %d", texts->count, NET_IPV6_MAX - 1);
+	for (uint32_t i = 0; i < texts->count; i++) {
+		if (!value_ipv6_prefix_parse(texts->values[i], &prefixes[i], &why)) {
+			complain(verify, CONFIG_ipv6, "%s", why.text);
+			return;
+		}
+		for (uint32_t j = 0; j < i; j++)
+			if (memcmp(prefixes[i].address, prefixes[j].address, 16) == 0)
+				complain(verify, CONFIG_ipv6, "'%s' is given twice", texts->values[i]);
+	}
+}
+
+static void
 verify_told(const struct verify *verify, enum config_key key, const char *text)
 {
 	struct peer_address address;
@@ -201,6 +243,8 @@ verify_cluster(const struct verify *verify)
 	const struct config *config = verify->config;
 
 	verify_gateway(verify);
+	verify_routes(verify);
+	verify_ipv6(verify);
 	if (config->cluster_read_repair_enabled)
 		complain(verify, CONFIG_cluster_read_repair_enabled, "there is no read repair in this release: a key's data has "
 		    "one owner; leave it false");

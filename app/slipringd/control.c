@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <arpa/inet.h>
 
 #include "hearing.h"
 #include "log.h"
@@ -111,6 +112,20 @@ find_deaf(struct hearing *hearing, const struct node *node)
 	return deaf;
 }
 
+/* RFC 4862 5.4.5: an operator has to know. */
+static void
+tell_duplicates(const struct node *node, uint32_t *told)
+{
+	uint32_t found = node_duplicates(node), fresh = found & ~*told;
+	char address[INET6_ADDRSTRLEN];
+
+	for (; fresh; fresh &= fresh - 1) {
+		inet_ntop(AF_INET6, node_config(node)->ipv6[__builtin_ctz(fresh)], address, sizeof address);
+		log_error("address %s belongs to another host of this network; this node does not use it", address);
+	}
+	*told = found;
+}
+
 static void
 watch(struct watchdog *watchdog, struct hearing *hearing, const struct control *control)
 {
@@ -129,6 +144,7 @@ control_run(const struct control *control)
 	const struct node *node = control->node;
 	struct watchdog watchdog;
 	struct hearing hearing;
+	uint32_t duplicates = 0;
 	sigset_t set;
 	int number;
 
@@ -142,6 +158,7 @@ control_run(const struct control *control)
 			control->reload(control->context);
 		} else if (number < 0 && errno == EAGAIN) {
 			watch(&watchdog, &hearing, control);
+			tell_duplicates(node, &duplicates);
 			store_trim(node_store(node));
 		}
 		if (node_core(node) && core_phase(node_core(node)) == CORE_REFUSED)

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
+#include <arpa/inet.h>
 
 #include "base/check.h"
 #include "io/io.h"
@@ -28,19 +29,37 @@ facts_worker(const struct node_config *config, const struct port_info *port, uin
 	value_mac_print(config->mac, facts->mac, sizeof facts->mac);
 }
 
-static uint32_t
-add_socket(const struct node_config *config, const char *protocol, uint32_t port, const char *service,
-    const char *detail, struct facts_socket *socket)
+/* One of our addresses with a port: 0 is the IPv4 one. */
+static void
+print_address(const struct node_config *config, uint8_t local, uint32_t port, char *text, size_t size)
 {
 	const uint8_t *ip = config->ipv4;
+	char ipv6[INET6_ADDRSTRLEN];
 
+	if (local == 0) {
+		snprintf(text, size, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], port);
+		return;
+	}
+	inet_ntop(AF_INET6, config->ipv6[local - 1], ipv6, sizeof ipv6);
+	snprintf(text, size, "[%s]:%u", ipv6, port);
+}
+
+/* A service on each of our addresses. Returns how many. */
+static uint32_t
+add_sockets(const struct node_config *config, const char *protocol, uint32_t port, const char *service,
+    const char *detail, struct facts_socket *sockets)
+{
 	if (port == 0)
 		return 0;
-	snprintf(socket->protocol, sizeof socket->protocol, "%s", protocol);
-	snprintf(socket->local, sizeof socket->local, "%u.%u.%u.%u:%u", ip[0], ip[1], ip[2], ip[3], port);
-	snprintf(socket->service, sizeof socket->service, "%s", service);
-	snprintf(socket->detail, sizeof socket->detail, "%s", detail);
-	return 1;
+	for (uint8_t local = 0; local <= config->ipv6_count; local++) {
+		struct facts_socket *socket = &sockets[local];
+
+		snprintf(socket->protocol, sizeof socket->protocol, "%s", protocol);
+		print_address(config, local, port, socket->local, sizeof socket->local);
+		snprintf(socket->service, sizeof socket->service, "%s", service);
+		snprintf(socket->detail, sizeof socket->detail, "%s", detail);
+	}
+	return 1u + config->ipv6_count;
 }
 
 uint32_t
@@ -52,12 +71,12 @@ facts_sockets(const struct node_config *config, struct facts_socket sockets[FACT
 	CHECK(config->io.worker_count <= WORKER_MAX);
 	for (uint32_t i = 0; i < config->io.worker_count; i++) {
 		snprintf(detail, sizeof detail, "worker %u", i);
-		count += add_socket(config, "udp", config->serve.native_port + i, "native", detail, &sockets[count]);
+		count += add_sockets(config, "udp", config->serve.native_port + i, "native", detail, &sockets[count]);
 	}
-	count += add_socket(config, "udp", config->memcached_port, "memcached", "all workers", &sockets[count]);
-	count += add_socket(config, "udp", config->echo_port, "echo", "all workers", &sockets[count]);
+	count += add_sockets(config, "udp", config->memcached_port, "memcached", "all workers", &sockets[count]);
+	count += add_sockets(config, "udp", config->echo_port, "echo", "all workers", &sockets[count]);
 	for (uint32_t i = 0; i < config->tcp.listen_count; i++)
-		count += add_socket(config, "tcp", config->tcp.listen[i].port,
+		count += add_sockets(config, "tcp", config->tcp.listen[i].port,
 		    config->tcp.listen[i].service == SERVICE_RESP ? "resp" : "memcached", "all workers", &sockets[count]);
 	return count;
 }

@@ -13,9 +13,9 @@
 #include "slipringd/node.h"
 
 enum {
-	FACTS_SOCKETS_MAX = WORKER_MAX + 2 + TCP_PORTS_MAX,
+	FACTS_SOCKETS_MAX = (WORKER_MAX + 2 + TCP_PORTS_MAX) * (1 + NET_IPV6_MAX),
 	FACTS_WORKERS_SIZE = WORKER_MAX * 512,
-	FACTS_SOCKETS_SIZE = FACTS_SOCKETS_MAX * 80,
+	FACTS_SOCKETS_SIZE = FACTS_SOCKETS_MAX * 112,
 };
 
 struct facts_worker {
@@ -27,7 +27,7 @@ struct facts_worker {
 };
 
 struct facts_socket {
-	char protocol[8], local[32], service[16], detail[24];
+	char protocol[8], local[56], service[16], detail[24];
 };
 
 void facts_worker(const struct node_config *config, const struct port_info *port, uint32_t worker,

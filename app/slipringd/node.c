@@ -56,6 +56,8 @@ open_ports(struct node *node, struct error *error)
 			config->has_mac = true;
 		}
 	}
+	if (config->ipv6_count)
+		net_link_local(config->mac, config->ipv6[0]);
 	return STATUS_OK;
 }
 
@@ -80,6 +82,9 @@ fill_net(struct node *node, uint32_t worker, struct net_config *net)
 	memcpy(net->mac, config->mac, 6);
 	memcpy(net->ipv4, config->ipv4, 4);
 	net->ipv4_len = config->ipv4_len;
+	net->vlan = config->vlan;
+	net->ipv6_count = config->ipv6_count;
+	memcpy(net->ipv6, config->ipv6, sizeof net->ipv6);
 	net->announces = worker == 0;
 	net->shared = &node->net_shared;
 	net->verify_checksums = config->io.profile.verify_checksums;
@@ -178,6 +183,7 @@ create_core(struct node *node, struct error *error)
 		return STATUS_OK;
 	memcpy(config->net.mac, node->config.mac, 6);
 	config->resp_port = node->config.serve.resp_port;
+	config->net.vlan = node->config.vlan;
 	node->peer_io = peer_io_create(node->config.io.worker_count, error);
 	if (!node->peer_io)
 		return error->status;
@@ -275,6 +281,12 @@ node_counters(const struct node *node, uint32_t worker)
 {
 	CHECK(worker < node->config.io.worker_count);
 	return &node->counters[worker];
+}
+
+uint32_t
+node_duplicates(const struct node *node)
+{
+	return atomic_load_explicit(&node->net_shared.duplicates, memory_order_relaxed);
 }
 
 void

@@ -24,6 +24,9 @@ struct node_config {
 	enum worker_idle idle;
 	uint32_t idle_polls, idle_sleep_ms; /* as in struct worker_config */
 	uint8_t ipv4[4], ipv4_len; /* address, and of its prefix */
+	uint8_t ipv6_count;        /* 0: no IPv6; else the first is link-local, filled in once the MAC is known */
+	uint8_t ipv6[NET_IPV6_MAX][16];
+	uint16_t vlan;             /* 0: none */
 	bool has_mac;              /* mac below instead of the first port's own */
 	uint8_t mac[6];
 	uint16_t memcached_port;   /* 0: off */
@@ -43,6 +46,8 @@ void node_stop(struct node *node) ON_MAIN;
 /* Figures; valid until node_stop. */
 const struct node_config *node_config(const struct node *node); /* as it came to be: MAC, secrets drawn */
 const struct counters *node_counters(const struct node *node, uint32_t worker);
+/* IPv6 addresses (bit i: ipv6[i]) that other hosts were found to have before this one used them. */
+uint32_t node_duplicates(const struct node *node);
 void node_port_info(const struct node *node, uint32_t worker, struct port_info *info);
 struct store *node_store(const struct node *node);
 /* The slots by which the process itself asks its workers; valid until node_stop. */

@@ -179,6 +179,39 @@ value_ipv4_prefix_parse(const char *text, struct ipv4_prefix *prefix, struct why
 	return true;
 }
 
+/* RFC 4291 2.4: unicast, and neither IPv4 in disguise nor of this link alone. */
+static bool
+is_node_ipv6(const uint8_t ip[16])
+{
+	static const uint8_t none[15];
+
+	if (memcmp(ip, none, sizeof none) == 0 || ip[0] == 0xff || (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80))
+		return false;
+	return memcmp(ip, none, 10) != 0; /* mapped, and addresses that only stand for IPv4's */
+}
+
+bool
+value_ipv6_prefix_parse(const char *text, struct ipv6_prefix *prefix, struct why *why)
+{
+	char address[INET6_ADDRSTRLEN];
+	uint8_t ip[16];
+	uint64_t len = 0;
+
+	if (!strchr(text, '/'))
+		return value_refuse(why, "'%.60s' lacks its prefix length, such as fd09::1/64", text);
+	if (!split_prefix(text, address, sizeof address, &len, why))
+		return false;
+	if (inet_pton(AF_INET6, address, ip) != 1)
+		return value_refuse(why, "'%.60s' is not an IPv6 address and prefix length, such as fd09::1/64", text);
+	if (len < 1 || len > 128)
+		return value_refuse(why, "prefix length %llu is not 1..128", (unsigned long long)len);
+	if (!is_node_ipv6(ip))
+		return value_refuse(why, "'%.60s' is no address to give a node", text);
+	memcpy(prefix->address, ip, 16);
+	prefix->len = (uint8_t)len;
+	return true;
+}
+
 /* Clears the bits of ip beyond len; true when one of them was set. */
 static bool
 clear_beyond(uint8_t ip[16], uint32_t len)
@@ -214,6 +247,27 @@ value_prefix_parse(const char *text, struct prefix *prefix, struct why *why)
 		return value_refuse(why, "'%.60s' has bits beyond its length; the network is %s", text, meant);
 	}
 	*prefix = p;
+	return true;
+}
+
+bool
+value_route_parse(const char *text, struct ipv4_prefix *network, uint8_t router[4], struct why *why)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+	const char *at = strchr(text, '@');
+	char head[INET6_ADDRSTRLEN + 4];
+	struct prefix prefix;
+
+	if (!at || (size_t)(at - text) >= sizeof head || inet_pton(AF_INET, at + 1, router) != 1)
+		return value_refuse(why, "'%.60s' is not a network and its router, such as 10.20.0.0/16@10.9.0.253", text);
+	memcpy(head, text, (size_t)(at - text));
+	head[at - text] = '\0';
+	if (!value_prefix_parse(head, &prefix, why))
+		return false;
+	if (prefix.len < 97 || memcmp(prefix.ip, mapped, sizeof mapped) != 0)
+		return value_refuse(why, "'%.60s' is not an IPv4 network; gateway is the way to all others", head);
+	memcpy(network->address, prefix.ip + 12, 4);
+	network->len = (uint8_t)(prefix.len - 96);
 	return true;
 }
 

@@ -41,6 +41,11 @@ struct ipv4_prefix {
 	uint8_t len;
 };
 
+struct ipv6_prefix {
+	uint8_t address[16];
+	uint8_t len;
+};
+
 /* A network; IPv4 is mapped, so 10.0.0.0/8 has len 104. */
 struct prefix {
 	uint8_t ip[16];
@@ -71,6 +76,10 @@ bool value_bool_parse(const char *text, bool *flag, struct why *why);
 bool value_name_parse(const char *text, char name[VALUE_NAME_SIZE], struct why *why);
 /* A host address with its prefix length: 10.9.0.1/24. */
 bool value_ipv4_prefix_parse(const char *text, struct ipv4_prefix *prefix, struct why *why);
+/* The same of IPv6: fd09::1/64. No link-local one: that follows from the MAC. */
+bool value_ipv6_prefix_parse(const char *text, struct ipv6_prefix *prefix, struct why *why);
+/* A network of IPv4 and the router that leads there: 10.20.0.0/16@10.9.0.253. */
+bool value_route_parse(const char *text, struct ipv4_prefix *network, uint8_t router[4], struct why *why);
 /* A network, IPv4 or IPv6, no bits beyond its length; a bare address is one host. */
 bool value_prefix_parse(const char *text, struct prefix *prefix, struct why *why);
 /* A unicast MAC address: 02:00:00:00:09:01. */

@@ -60,7 +60,7 @@ enum {
 
 	/* Uploads under way at an owner: at most 64 MiB of the budget. */
 	UPLOAD_MAX = 64,
-	/* Gaps of one upload: 1 MiB is 745 frames of 1408 bytes; every third of them may be missing. */
+	/* Gaps of one upload: 1 MiB is 756 frames of 1388 bytes; every third of them may be missing. */
 	UPLOAD_SPANS_MAX = 256,
 	/* An upload this long silent is given up: any client has retried by then. */
 	UPLOAD_IDLE_S = 30,
@@ -69,9 +69,9 @@ enum {
 };
 
 _Static_assert((ONCE_CLIENTS & (ONCE_CLIENTS - 1)) == 0 && ONCE_CLIENTS <= 1 << 16, "masks; an index has 16 bits");
-_Static_assert(VALUE_LEN_MAX / 1408 / 3 < UPLOAD_SPANS_MAX, "as said above");
+_Static_assert(VALUE_LEN_MAX / 1388 / 3 < UPLOAD_SPANS_MAX, "as said above");
 _Static_assert(LOOKUP_BATCH_MAX < 64, "rte_hash bulk of 64 can miss all");
-_Static_assert(UDP_PAYLOAD_MAX == 1472, "documented in PROTOCOL.md");
+_Static_assert(UDP_PAYLOAD_MAX == 1472, "documented in PROTOCOL.md"); /* the most that is received */
 _Static_assert((SLOT_COUNT & (SLOT_COUNT - 1)) == 0, "slots are a mask");
 
 #endif

@@ -69,25 +69,32 @@ draw_owners(struct draft *draft)
 	return draft->owners != NULL;
 }
 
-/* Where an entry's node is; false: nowhere that IPv4 leads. */
-static bool
-address_of(const struct topology_node *entry, const struct node *asked, struct in_addr *address)
+/* Where an entry's node is: where we asked it, if the entry does not say. */
+static struct node_address
+address_of(const struct topology_node *entry, const struct node *asked)
 {
-	static const uint8_t asked_at[16] = { 0 };
-	uint8_t mapped[16];
+	static const uint8_t not_said[16] = { 0 };
+	struct node_address address = { 0 };
 
-	*address = asked->address;
-	if (memcmp(entry->ip, asked_at, sizeof asked_at) == 0)
-		return true;
-	memcpy(address, entry->ip + 12, sizeof *address);
-	endpoint_map_ipv4(mapped, address);
-	return memcmp(mapped, entry->ip, sizeof mapped) == 0;
+	if (memcmp(entry->ip, not_said, sizeof not_said) == 0)
+		return asked->address;
+	memcpy(address.ip, entry->ip, sizeof address.ip);
+	return address;
 }
 
 static bool
-stands_at(const struct node *node, const struct in_addr *address, uint16_t first_port)
+stands_at(const struct node *node, const struct node_address *address, uint16_t first_port)
 {
-	return node->address.s_addr == address->s_addr && node->first_port == first_port;
+	return memcmp(node->address.ip, address->ip, sizeof address->ip) == 0 && node->address.scope == address->scope &&
+	    node->first_port == first_port;
+}
+
+static void
+print_address(const struct node_address *address, char text[INET6_ADDRSTRLEN])
+{
+	bool ipv4 = endpoint_is_mapped(address->ip);
+
+	inet_ntop(ipv4 ? AF_INET : AF_INET6, address->ip + (ipv4 ? 12 : 0), text, INET6_ADDRSTRLEN);
 }
 
 /* A member of the present topology with this id, or NULL: they stand in order. */
@@ -113,7 +120,7 @@ find_member(const struct slipring *handle, uint64_t id)
  * topology has named yet, a host given at open, which then gets the name (`taken`: only once).
  */
 static struct node *
-find(const struct slipring *handle, const struct topology_node *entry, const struct in_addr *address)
+find(const struct slipring *handle, const struct topology_node *entry, const struct node_address *address)
 {
 	struct node *member = find_member(handle, entry->id);
 
@@ -131,16 +138,15 @@ find(const struct slipring *handle, const struct topology_node *entry, const str
 static struct node *
 find_or_create(struct slipring *handle, const struct topology_node *entry, const struct node *asked)
 {
-	char text[INET_ADDRSTRLEN];
-	struct in_addr address;
-	bool reachable = address_of(entry, asked, &address) && entry->first_port != 0;
+	struct node_address address = address_of(entry, asked);
+	char text[INET6_ADDRSTRLEN];
 	struct node *node = find(handle, entry, &address);
 
 	if (!node) {
-		inet_ntop(AF_INET, &address, text, sizeof text);
+		print_address(&address, text);
 		node = node_create(strdup(text), &address, entry->first_port);
 		if (node) {
-			node->reachable = reachable;
+			node->reachable = entry->first_port != 0;
 			node->fresh = true;
 		}
 	}
@@ -241,11 +247,11 @@ adopt_one(struct slipring *handle, const struct topology *topology, struct node 
 	struct topology_node entry = { .worker_count = 1 };
 
 	for (uint32_t i = 0; i < topology->node_count; i++) {
-		struct in_addr address;
+		struct node_address address;
 
 		topology_node(topology, i, &entry);
-		if (topology->rule == TOPOLOGY_ONE_NODE || (address_of(&entry, asked, &address) &&
-		    address.s_addr == asked->address.s_addr && entry.first_port == asked->first_port))
+		address = address_of(&entry, asked);
+		if (topology->rule == TOPOLOGY_ONE_NODE || stands_at(asked, &address, entry.first_port))
 			break;
 		entry = (struct topology_node){ .worker_count = 1 };
 	}

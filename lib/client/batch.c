@@ -249,8 +249,8 @@ slipring_compose_frame(const struct slipring_request *requests, size_t count, ui
 
 	if (count == 0 || count > FRAME_OPS_MAX || size < NATIVE_HEADER_LEN)
 		return 0;
-	if (size > UDP_PAYLOAD_MAX)
-		size = UDP_PAYLOAD_MAX;
+	if (size > NATIVE_FRAME_MAX)
+		size = NATIVE_FRAME_MAX;
 	native_header_compose(&(struct native_header){ .version = NATIVE_VERSION, .op_count = (uint8_t)count,
 	    .client = client, .sequence = 1, .cookie = cookie }, frame);
 	out = writer_of((uint8_t *)frame + NATIVE_HEADER_LEN, size - NATIVE_HEADER_LEN);

@@ -112,7 +112,7 @@ bool seed_nodes(struct slipring *handle, const char *hosts);
 /* The socket's side (socket.c). */
 void socket_init(struct slipring *handle);
 /* The first IPv4 address of a host; else why there is none. */
-const char *socket_resolve(const char *host, struct in_addr *address);
+const char *socket_resolve(const char *host, struct node_address *address);
 int socket_open(struct slipring *handle, const struct node *node, uint16_t port);
 /* Room for the next frame to go this way; sends a full batch, or another path's, first. */
 uint8_t *socket_frame(struct path *path);

@@ -33,7 +33,7 @@
 
 enum {
 	/* One operation's bytes: what a frame holds beside its header. */
-	WIRE_MAX = UDP_PAYLOAD_MAX - NATIVE_HEADER_LEN,
+	WIRE_MAX = NATIVE_FRAME_MAX - NATIVE_HEADER_LEN,
 	/* Operations in flight at first and at least; answers raise it, timeouts halve it. */
 	CONGESTION_FIRST = 64,
 	CONGESTION_MIN = 8,

@@ -8,7 +8,7 @@
 #include "proto/topology.h"
 
 struct node *
-node_create(char *name, const struct in_addr *address, uint16_t first_port)
+node_create(char *name, const struct node_address *address, uint16_t first_port)
 {
 	struct node *node = name ? calloc(1, sizeof *node) : NULL;
 

@@ -11,7 +11,6 @@
 #ifndef CLIENT_NODE_H
 #define CLIENT_NODE_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,18 +25,24 @@ enum {
 	SEEDS_MAX = 16,
 };
 
+/* IPv4 mapped (RFC 4291 2.5.5.2). */
+struct node_address {
+	uint8_t ip[16];
+	uint32_t scope; /* of a link-local address: the interface */
+};
+
 struct node {
 	/* who and where */
 	uint64_t id;            /* ring_member_id; 0: a host given at open that no topology has named */
 	char *name;             /* as given at open, or the address: for messages */
-	struct in_addr address;
+	struct node_address address;
 	uint16_t first_port;
 	uint16_t index;
 	uint8_t worker_count;
 	uint8_t state;          /* enum topology_state; 0: not said */
 	bool known;             /* in the topology in force, or given while there is none */
 	bool fresh, taken;      /* while a topology is being adopted */
-	bool reachable;         /* has an address that this library can use: IPv4 */
+	bool reachable;         /* the topology says where it is */
 	uint32_t slots;         /* owned first */
 	/* health */
 	uint32_t failures;      /* times in a row that it was found silent; 0: up */
@@ -49,7 +54,7 @@ struct node {
 };
 
 /* Takes name over (free(3)); NULL: no memory. */
-struct node *node_create(char *name, const struct in_addr *address, uint16_t first_port);
+struct node *node_create(char *name, const struct node_address *address, uint16_t first_port);
 /* No lane may be left, its own or through it. */
 void node_destroy(struct node *node);
 

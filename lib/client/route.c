@@ -67,7 +67,7 @@ handle_worker_lane(struct slipring *handle, struct node *node, uint32_t worker)
 	if (!node->reachable || handle->lane_count >= LANES_MAX) {
 		handle_fail(handle, SLIPRING_UNREACHABLE, "%s:%u: %s", node->name, node->first_port + worker,
 		    node->reachable ? "too many workers are talked to already" :
-		    node->first_port == 0 ? "the node asked does not know where it is" : "its address is not IPv4");
+		    "the node asked does not know where it is");
 		return NULL;
 	}
 	if (!handle_lists_ready(handle, 1)) {

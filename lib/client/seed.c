@@ -14,13 +14,27 @@ bad(struct slipring *handle, enum slipring_status status, const char *what, cons
 	return false;
 }
 
-/* Splits ":7411" off. 0: it is no port. */
+/*
+ * Splits ":7411" off, and the brackets that an IPv6 address has before one (RFC 3986 3.2.2). Without them
+ * an address with several colons is all address. 0: it is no port.
+ */
 static uint32_t
 take_port(char *host, uint32_t otherwise)
 {
 	char *colon = strrchr(host, ':'), *end;
 	unsigned long port;
 
+	if (host[0] == '[') {
+		char *bracket = strchr(host, ']');
+
+		if (!bracket || (bracket[1] && bracket[1] != ':'))
+			return 0;
+		colon = bracket[1] ? bracket + 1 : NULL;
+		memmove(host, host + 1, (size_t)(bracket - host));
+		bracket[-1] = '\0';
+	} else if (colon != strchr(host, ':')) {
+		colon = NULL;
+	}
 	if (!colon)
 		return otherwise;
 	*colon = '\0';
@@ -33,7 +47,7 @@ static bool
 add_host(struct slipring *handle, const char *text, size_t len)
 {
 	char host[HOST_LEN_MAX + 1];
-	struct in_addr address;
+	struct node_address address;
 	const char *problem;
 	uint32_t port;
 

@@ -122,8 +122,9 @@ void slipring_options_init(struct slipring_options *options);
 struct slipring; /* a handle */
 
 /*
- * Opens a handle to a node or a cluster: hosts is a name or an IPv4 address, with ":port"
- * or without, or up to 16 of them separated by commas: of a cluster any node will do, and
+ * Opens a handle to a node or a cluster: hosts is a name, an IPv4 or an IPv6 address, with ":port"
+ * or without (an IPv6 address before a port is in brackets: [fd09::1]:7411; a name that has
+ * addresses of both families is taken by IPv4), or up to 16 of them separated by commas: of a cluster any node will do, and
  * the first that answers is asked for the others. options may be NULL for the defaults.
  * Resolves the names, which may take its time; sends nothing yet: the first operation
  * makes contact. NULL only when memory is short; else slipring_ready, or the first

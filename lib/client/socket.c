@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/now.h"
 #include "client/handle.h"
 
@@ -27,18 +28,55 @@ socket_init(struct slipring *handle)
 	}
 }
 
+/*
+ * A name with addresses of both families is taken by IPv4: topologies name members by those, and a host
+ * given at open is one of them only when it stands at the same address.
+ */
 const char *
-socket_resolve(const char *host, struct in_addr *address)
+socket_resolve(const char *host, struct node_address *address)
 {
-	const struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM };
-	struct addrinfo *found;
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM };
+	struct addrinfo *found, *at;
 	int error = getaddrinfo(host, NULL, &hints, &found);
 
 	if (error)
 		return error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
-	*address = ((const struct sockaddr_in *)found->ai_addr)->sin_addr;
+	for (at = found; at->ai_family != AF_INET && at->ai_next;)
+		at = at->ai_next;
+	if (at->ai_family != AF_INET)
+		at = found;
+	*address = (struct node_address){ 0 };
+	if (at->ai_family == AF_INET) {
+		endpoint_map_ipv4(address->ip, &((const struct sockaddr_in *)(const void *)at->ai_addr)->sin_addr);
+	} else {
+		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)at->ai_addr;
+
+		memcpy(address->ip, &in6->sin6_addr, sizeof address->ip);
+		address->scope = in6->sin6_scope_id;
+	}
 	freeaddrinfo(found);
 	return NULL;
+}
+
+/* Writes where a node's port is; returns the length. */
+static socklen_t
+place(const struct node_address *address, uint16_t port, struct sockaddr_storage *storage)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)storage;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)storage;
+
+	memset(storage, 0, sizeof *storage);
+	if (endpoint_is_mapped(address->ip)) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		memcpy(&in->sin_addr, address->ip + 12, sizeof in->sin_addr);
+		return sizeof *in;
+	}
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(port);
+	in6->sin6_scope_id = address->scope;
+	memcpy(&in6->sin6_addr, address->ip, sizeof in6->sin6_addr);
+	return sizeof *in6;
 }
 
 int
@@ -46,15 +84,16 @@ socket_open(struct slipring *handle, const struct node *node, uint16_t port)
 {
 	const struct timeval timeout = { 0, RECEIVE_TIMEOUT_US };
 	const int size = SOCKET_BUFFER_SIZE;
-	const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = node->address };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage address;
+	socklen_t len = place(&node->address, port, &address);
+	int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		goto failed;
 	/* A larger buffer is a help against bursts, not a need: the kernel may cut it. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) == 0 &&
-	    connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+	    connect(fd, (const struct sockaddr *)&address, len) == 0)
 		return fd;
 failed:
 	handle_fail(handle, SLIPRING_UNREACHABLE, "no socket to %s:%u: %s", node->name, port, strerror(errno));

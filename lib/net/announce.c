@@ -61,7 +61,7 @@ next_step(struct net *net, uint64_t now_ns)
 static uint64_t
 due(const struct net *net)
 {
-	uint64_t due_ns = net->step < LAST_STEP ? net->start_ns + net->step * NS_PER_SEC : UINT64_MAX;
+	uint64_t due_ns = net->config.announces && net->step < LAST_STEP ? net->start_ns + net->step * NS_PER_SEC : UINT64_MAX;
 
 	return net->report_ns && net->report_ns < due_ns ? net->report_ns : due_ns;
 }
@@ -69,7 +69,7 @@ due(const struct net *net)
 static bool
 step_is_due(const struct net *net, uint64_t now_ns)
 {
-	return net->step < LAST_STEP && (net->step == 0 || now_ns >= net->start_ns + net->step * NS_PER_SEC);
+	return net->config.announces && net->step < LAST_STEP && (net->step == 0 || now_ns >= net->start_ns + net->step * NS_PER_SEC);
 }
 
 void
@@ -82,9 +82,8 @@ net_timers(struct net *net, uint64_t now_ns, struct spares *spares)
 	net->now_ns = now_ns;
 	if (step_is_due(net, now_ns)) {
 		if (net->step == 1)
-			net->ipv6_usable = net->config.ipv6_count > 0;
-		if (net->config.announces)
-			announce(net, spares);
+			atomic_store_explicit(&net->config.shared->ipv6_usable, true, memory_order_relaxed);
+		announce(net, spares);
 		next_step(net, now_ns);
 	}
 	if (net->report_ns && now_ns >= net->report_ns) {

@@ -89,6 +89,8 @@ icmp6_input(struct net *net, struct pkt *pkt, uint8_t local, bool multicast)
 	else if (icmp->type == WIRE_ICMPV6_LISTENER_QUERY || icmp->type == WIRE_ICMPV6_NEIGHBOUR_SOLICITATION ||
 	    icmp->type == WIRE_ICMPV6_NEIGHBOUR_ADVERTISEMENT)
 		nd_input(net, pkt, multicast);
+	else if (nd_ours(net, ip->source))
+		pkt_drop(pkt, net->counters, DROP_SOURCE_ADDRESS);
 	else if (multicast || !nd_is_usable(net, local))
 		pkt_drop(pkt, net->counters, DROP_ICMP_TYPE);
 	else if (icmp->type == WIRE_ICMPV6_ECHO_REQUEST && icmp->code == 0)

@@ -6,8 +6,8 @@ enum { EXTENSIONS_MAX = 8 /* nobody sends more than three */, HEADERS_LEN = ETHE
 
 /*
  * RFC 4291 2.5.2, 2.5.3, 2.7: groups and the loopback address are no sources, ours is not somebody else's, and
- * nobody has no address but who asks by ICMPv6 whether one is free. An IPv4 address in an IPv6 header
- * (2.5.5.2) would pass for one that came by IPv4.
+ * nobody has no address; but neighbour discovery hears by just these two of others who want ours. An IPv4 address in
+ * an IPv6 header (2.5.5.2) would pass for one that came by IPv4.
  */
 static bool
 is_bad_source(const struct net *net, const struct wire_ipv6 *ip)
@@ -16,7 +16,8 @@ is_bad_source(const struct net *net, const struct wire_ipv6 *ip)
 
 	if (memcmp(ip->source, net_unspecified, 15) == 0)
 		return ip->source[15] != 0 ? memcmp(ip->source, loopback, 16) == 0 : ip->next_header != WIRE_PROTOCOL_ICMPV6;
-	return ip->source[0] == 0xff || endpoint_is_mapped(ip->source) || nd_ours(net, ip->source);
+	return ip->source[0] == 0xff || endpoint_is_mapped(ip->source) ||
+	    (nd_ours(net, ip->source) && ip->next_header != WIRE_PROTOCOL_ICMPV6);
 }
 
 /* --- extension headers ------------------------------------------------------------------ */

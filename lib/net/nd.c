@@ -31,22 +31,24 @@ mac_of_group(const uint8_t group[16], uint8_t mac[6])
 uint8_t
 nd_ours(const struct net *net, const uint8_t ip[16])
 {
+	uint32_t duplicates = atomic_load_explicit(&net->config.shared->duplicates, memory_order_relaxed);
+
 	for (uint8_t i = 0; i < net->config.ipv6_count; i++)
 		if (memcmp(net->config.ipv6[i], ip, 16) == 0)
-			return (uint8_t)(i + 1);
+			return duplicates >> i & 1 ? 0 : (uint8_t)(i + 1);
 	return 0;
 }
 
 static bool
-is_duplicate(const struct net *net, uint8_t local)
+is_detecting(const struct net *net)
 {
-	return atomic_load_explicit(&net->config.shared->duplicates, memory_order_relaxed) >> (local - 1) & 1;
+	return !atomic_load_explicit(&net->config.shared->ipv6_usable, memory_order_relaxed);
 }
 
 bool
 nd_is_usable(const struct net *net, uint8_t local)
 {
-	return local && net->ipv6_usable && !is_duplicate(net, local);
+	return local && !is_detecting(net) && nd_ours(net, net->config.ipv6[local - 1]);
 }
 
 bool
@@ -99,7 +101,7 @@ is_valid(const struct wire_ipv6 *ip, const struct wire_nd *nd, uint16_t len, boo
 static void
 conflict(struct net *net, struct pkt *pkt, uint8_t local)
 {
-	if (!net->ipv6_usable)
+	if (is_detecting(net))
 		atomic_fetch_or_explicit(&net->config.shared->duplicates, 1u << (local - 1), memory_order_relaxed);
 	note(net, COUNTER_ADDRESS_CONFLICTS);
 	pkt->disposition = PKT_DONE;
@@ -159,7 +161,8 @@ neighbour_input(struct net *net, struct pkt *pkt, const struct wire_nd *nd)
 	/* Our own probe, come in at another port of ours, says nothing (RFC 4862 5.4.3). */
 	if (!local || is_our_mac(net, ethernet_of(pkt)->source))
 		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);
-	else if (!asks || (!net->ipv6_usable && memcmp(ipv6_of(pkt)->source, net_unspecified, 16) == 0))
+	else if (!asks || nd_ours(net, ipv6_of(pkt)->source) ||
+	    (is_detecting(net) && memcmp(ipv6_of(pkt)->source, net_unspecified, 16) == 0))
 		conflict(net, pkt, local);
 	else if (!nd_is_usable(net, local))
 		pkt_drop(pkt, net->counters, DROP_NOT_FOR_US);

@@ -1,5 +1,6 @@
 #include "net/neighbour.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -19,9 +20,15 @@ be_of(const uint8_t ip[4])
 }
 
 static uint32_t
+mask(uint8_t prefix_len)
+{
+	return prefix_len ? UINT32_MAX << (32 - prefix_len) : 0;
+}
+
+static uint32_t
 mask_of(const struct neighbours *n)
 {
-	return n->config.prefix_len ? UINT32_MAX << (32 - n->config.prefix_len) : 0;
+	return mask(n->config.prefix_len);
 }
 
 static bool
@@ -49,6 +56,12 @@ next_hop(const struct neighbours *n, const uint8_t ip[4])
 		return NULL;
 	if (is_near(n, ip))
 		return ip;
+	for (uint32_t i = 0; i < n->config.route_count; i++) {
+		const struct neighbour_route *route = &n->config.routes[i];
+
+		if (((be_of(ip) ^ be_of(route->network)) & mask(route->prefix_len)) == 0)
+			return route->router;
+	}
 	return n->config.has_gateway ? n->config.gateway : NULL;
 }
 
@@ -134,6 +147,13 @@ ask_at(struct neighbours *n, struct neighbour *entry, uint64_t ns)
 		n->deadline_ns = ns;
 }
 
+/* Longer prefixes say more: they come first. */
+static int
+compare_routes(const void *a, const void *b)
+{
+	return ((const struct neighbour_route *)b)->prefix_len - ((const struct neighbour_route *)a)->prefix_len;
+}
+
 /* --- the interface ---------------------------------------------------------------------- */
 
 void
@@ -143,6 +163,11 @@ neighbour_init(struct neighbours *n, const struct neighbour_config *config)
 	memset(n, 0, sizeof *n);
 	n->config = *config;
 	n->deadline_ns = UINT64_MAX;
+	CHECK(config->route_count <= NEIGHBOUR_ROUTES_MAX);
+	qsort(n->config.routes, n->config.route_count, sizeof *n->config.routes, compare_routes);
+	for (uint32_t i = 0; i < config->route_count; i++)
+		CHECK(config->routes[i].prefix_len <= 32 && is_near(n, config->routes[i].router) &&
+		    is_host(n, config->routes[i].router));
 	CHECK(!config->has_gateway || (is_near(n, config->gateway) && is_host(n, config->gateway)));
 }
 

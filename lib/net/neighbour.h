@@ -4,7 +4,8 @@
  * Purpose: frames that answer something go back to where it came from; frames that a node
  *   sends of its own accord need this table. It asks by ARP (RFC 826), learns from answers
  *   to its questions and from packets that proved themselves, and forgets with time.
- * How: an address outside the prefix leads to the gateway. Each entry that is being asked
+ * How: an address outside the prefix leads to the router of the longest route that holds it (RFC 1812 5.2.4.3;
+ *   so few are looked through faster than any tree), else to the gateway. Each entry that is being asked
  *   for holds one frame, the newest: it leaves when the answer comes. Questions are
  *   repeated every NEIGHBOUR_RETRY_NS, ever more seldom up to NEIGHBOUR_RETRY_MAX_NS, as
  *   long as somebody wants to send; an entry unconfirmed for NEIGHBOUR_FRESH_NS goes on being used
@@ -26,6 +27,7 @@ enum {
 	NEIGHBOUR_MAX = 1024,
 	NEIGHBOUR_FRAME_LEN = 64, /* of a question: Ethernet's shortest, and a tag */
 	NEIGHBOUR_ARP_LEN = 28,
+	NEIGHBOUR_ROUTES_MAX = 32,
 };
 #define NEIGHBOUR_RETRY_NS (100 * NS_PER_MS)
 #define NEIGHBOUR_RETRY_MAX_NS (1600 * NS_PER_MS)
@@ -33,12 +35,20 @@ enum {
 #define NEIGHBOUR_STALE_NS (30 * NS_PER_SEC)
 #define NEIGHBOUR_WANTED_NS (5 * NS_PER_SEC) /* asked for so long after the last wish to send */
 
+/* Hosts of network/prefix_len are reached by a router of our own network. */
+struct neighbour_route {
+	uint8_t network[4], router[4];
+	uint8_t prefix_len;
+};
+
 struct neighbour_config {
 	uint8_t mac[6], ipv4[4];
 	uint8_t prefix_len;
 	uint16_t vlan;         /* 0: questions have no tag */
 	bool has_gateway;
 	uint8_t gateway[4];
+	uint32_t route_count;
+	struct neighbour_route routes[NEIGHBOUR_ROUTES_MAX]; /* in any order; kept the longest prefix first */
 };
 
 struct neighbour {
@@ -62,10 +72,10 @@ struct neighbours {
 enum neighbour_answer {
 	NEIGHBOUR_FOUND = 1,   /* mac is set */
 	NEIGHBOUR_ASKING,      /* nobody knows yet: hold the frame */
-	NEIGHBOUR_NO_WAY,      /* outside the prefix, and there is no gateway; or no host's address */
+	NEIGHBOUR_NO_WAY,      /* outside the prefix, and there is neither route nor gateway; or no host's address */
 };
 
-/* config->gateway must be inside the prefix. */
+/* config->gateway and the routes' routers must be inside the prefix. */
 void neighbour_init(struct neighbours *neighbours, const struct neighbour_config *config);
 
 /* Where a frame to ip goes. *lost is a frame that was held by an entry which made room, or NULL. */

@@ -19,6 +19,8 @@ net_init(struct net *net, const struct net_config *config, struct counters *coun
 	net->config = *config;
 	if (!config->shared)
 		net->config.shared = &net->alone;
+	if (!config->announces)
+		net->due_ns = UINT64_MAX;
 	net->counters = counters;
 	for (uint32_t i = 0; i < config->port_count; i++)
 		net->services[config->ports[i].port] = config->ports[i].service;

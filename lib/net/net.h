@@ -41,6 +41,7 @@ enum {
 /* What all workers of a node know together. */
 struct net_shared {
 	_Atomic uint32_t duplicates; /* bit i: somebody else has IPv6 address i */
+	atomic_bool ipv6_usable;     /* duplicate address detection is over */
 };
 
 struct net_config {
@@ -54,7 +55,7 @@ struct net_config {
 	bool tx_checksum_offload; /* true: the NIC fills IPv4, UDP and TCP checksums */
 	bool tcp;                 /* TCP is served: its segments go to `segments` */
 	bool tell_arp;            /* ARP replies and announcements become datagrams of SERVICE_ARP */
-	bool announces;           /* this worker tells the network of the node's addresses */
+	bool announces;           /* this worker, one of all, finds duplicates and tells the network of the node's addresses */
 	struct net_shared *shared;/* NULL: this worker is alone */
 	struct frags *frags;      /* this worker's; NULL: fragments are dropped */
 	struct {
@@ -101,7 +102,6 @@ struct net {
 	uint64_t start_ns, due_ns;    /* of the first net_timers; of the next step */
 	uint64_t report_ns;           /* a listener report is due; 0: none */
 	uint8_t step;                 /* of the announcement */
-	bool ipv6_usable;             /* duplicate address detection is over */
 	uint8_t services[UINT16_MAX + 1]; /* enum service by UDP port */
 };
 
@@ -127,8 +127,8 @@ uint32_t net_input(struct net *net, uint64_t now_ns, struct pkt *pkts, uint32_t 
 void net_output(struct net *net, const struct reply *replies, uint32_t n) ON_WORKER;
 
 /*
- * What is due at a time: the first call begins duplicate address detection, and whoever `announces`
- * takes fresh packets for what it has to say. Costs one comparison when nothing is due.
+ * What is due at a time: the first call of the worker that `announces` begins duplicate address detection. Takes
+ * fresh packets for what there is to say. Costs one comparison when nothing is due.
  */
 void net_timers(struct net *net, uint64_t now_ns, struct spares *spares) ON_WORKER;
 

@@ -115,9 +115,9 @@ void icmp_error_note(struct net *net, struct pkt *pkt, struct icmp_error *error,
 
 /* RFC 4861, 4862: a checked ICMPv6 message of neighbour discovery or of multicast listeners. Settles every pkt. */
 void nd_input(struct net *net, struct pkt *pkt, bool multicast);
-/* Of our addresses, 1 + the position; 0: none of them. Usable or not. */
+/* Of our addresses, 1 + the position, even if it is not known yet that nobody else has it; 0: none of them. */
 uint8_t nd_ours(const struct net *net, const uint8_t ip[16]);
-/* Whether address `local` may be used: nobody else was heard to have it. */
+/* Whether address `local` may be used: it is known that nobody else has it. */
 bool nd_is_usable(const struct net *net, uint8_t local);
 /* Whether ip is a group that we listen to: all nodes, or what our addresses are solicited by (RFC 4291 2.7.1). */
 bool nd_is_our_group(const struct net *net, const uint8_t ip[16]);

@@ -83,7 +83,7 @@ room_of(const struct pkt *pkt, const struct frame *frame)
 	uint32_t room = pkt->room - PKT_UDP_PAYLOAD_OFFSET;
 
 	CHECK(pkt->room >= PKT_UDP_PAYLOAD_OFFSET + 128);
-	return (room < UDP_PAYLOAD_MAX ? room : UDP_PAYLOAD_MAX) -
+	return (room < NATIVE_FRAME_MAX ? room : NATIVE_FRAME_MAX) -
 	    (frame->authenticated ? NATIVE_TAG_LEN : 0);
 }
 
@@ -264,7 +264,7 @@ is_plain_hit(const struct frame *frame, const struct request *request, const str
 	return frame->count == 1 && !frame->authenticated && request->op == OP_GET &&
 	    !(request->flags & (REQUEST_FOREIGN | REQUEST_WITH_TTL)) && response->status == OP_STATUS_OK &&
 	    response->has_item && response->value.len <= NATIVE_GET_VALUE_MAX &&
-	    frame->datagram->pkt->room >= PKT_UDP_PAYLOAD_OFFSET + UDP_PAYLOAD_MAX;
+	    frame->datagram->pkt->room >= PKT_UDP_PAYLOAD_OFFSET + NATIVE_FRAME_MAX;
 }
 
 static inline void

@@ -135,7 +135,7 @@ the_node_tells_about_itself(void **state)
 static void
 values_of_every_size_come_back_byte_exact(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 63, 64, 1000, 1300, 1350, 1400, 1407, 1408, 1409, 1432, 1471, 1472, 1473,
+	static const size_t sizes[] = { 0, 1, 63, 64, 1000, 1300, 1350, 1387, 1388, 1389, 1400, 1407, 1408, 1409, 1432, 1471, 1472, 1473,
 		2816, 2817, 10000, 65535, 65536, 1 << 20 };
 	struct slipring *cache = ((struct fixture *)*state)->cache;
 	uint8_t *value = malloc(SLIPRING_VALUE_MAX);

@@ -645,6 +645,30 @@ a_shared_key_admits_only_who_has_it(void **state)
 }
 
 static void
+an_ipv6_address_has_brackets_before_a_port(void **state)
+{
+	static const struct {
+		const char *hosts;
+		enum slipring_status ready;
+	} cases[] = {
+		{ "::1", SLIPRING_OK }, { "[::1]", SLIPRING_OK }, { "[::1]:7411", SLIPRING_OK },
+		{ "fd09::1,[fd09::2]:7412,127.0.0.1:7411", SLIPRING_OK }, { "[::1", SLIPRING_BAD_ARGUMENT },
+		{ "[::1]x", SLIPRING_BAD_ARGUMENT }, { "[::1]:", SLIPRING_BAD_ARGUMENT }, { "[::1]:70000", SLIPRING_BAD_ARGUMENT },
+		{ "[]:1", SLIPRING_BAD_ARGUMENT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct slipring *cache = slipring_open(cases[i].hosts, NULL);
+
+		assert_non_null(cache);
+		if (slipring_ready(cache) != cases[i].ready)
+			fail_msg("%s: %s", cases[i].hosts, slipring_error(cache));
+		slipring_close(cache);
+	}
+}
+
+static void
 bad_options_and_hosts_say_what_is_wrong(void **state)
 {
 	struct slipring_options options;
@@ -703,6 +727,7 @@ main(void)
 		cmocka_unit_test(a_real_node_killed_and_started_again_is_found_again),
 		cmocka_unit_test(a_kill_amid_writes_lets_none_run_twice),
 		cmocka_unit_test(a_shared_key_admits_only_who_has_it),
+		cmocka_unit_test(an_ipv6_address_has_brackets_before_a_port),
 		cmocka_unit_test(bad_options_and_hosts_say_what_is_wrong),
 		cmocka_unit_test(every_status_has_a_name_and_a_text),
 	};

@@ -417,10 +417,42 @@ a_cluster_that_cannot_be_is_refused_with_what_to_change(void **state)
 	expect_rule(GOOD "gateway: 10.8.0.1\n", "f:3:10: gateway: 10.8.0.1 is outside ipv4's network");
 	expect_rule(GOOD "gateway: 10.9.0.1\n", "f:3:10: gateway: 10.9.0.1 is this node's own address");
 	expect_rule(GOOD "gateway: router\n", "f:3:10: gateway: 'router' is not an IPv4 address");
+	verify_text(GOOD "routes: ['10.20.0.0/16@10.9.0.253', 10.30.0.0/24@10.9.0.2]\n");
+	assert_no_problem();
+	expect_rule(GOOD "routes: [10.20.0.0/16]\n", "f:3:9: routes: '10.20.0.0/16' is not a network and its router");
+	expect_rule(GOOD "routes: ['10.20.0.1/16@10.9.0.2']\n", "f:3:9: routes: '10.20.0.1/16' has bits beyond its length");
+	expect_rule(GOOD "routes: ['fd09::/64@10.9.0.2']\n", "f:3:9: routes: 'fd09::/64' is not an IPv4 network");
+	expect_rule(GOOD "routes: ['10.20.0.0/16@10.8.0.2']\n", "f:3:9: routes: the router of '10.20.0.0/16@10.8.0.2' is not");
+	expect_rule(GOOD "routes: ['10.20.0.0/16@10.9.0.1']\n", "f:3:9: routes: the router of '10.20.0.0/16@10.9.0.1' is not");
 	expect_rule(CLUSTER "  replication_factor: 6\n", "f:6:23: cluster.replication_factor: 6 is out of range (allowed: 1..5)");
 	expect_rule(CLUSTER "  virtual_nodes: 0\n", "f:6:18: cluster.virtual_nodes: 0 is out of range (allowed: 1..65535)");
 	expect_rule(CLUSTER "  phi_threshold: 0\n", "f:6:18: cluster.phi_threshold: 0 is out of range (allowed: 1..16)");
 #undef CLUSTER
+}
+
+static void
+addresses_that_a_node_cannot_have_are_refused(void **state)
+{
+	static const char *const bad[] = { "::1/128", "::/64", "ff02::1/64", "fe80::1/64", "::ffff:10.9.0.1/96", "::a09:1/96" };
+	char text[120];
+
+	(void)state;
+	verify_text(GOOD "ipv6: ['fd09::1/64', 2001:db8::7/128]\nvlan: 4094\n");
+	assert_no_problem();
+	assert_int_equal(config.ipv6.count, 2);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text, GOOD "ipv6: ['%s']\n", bad[i]);
+		verify_text(text);
+		assert_int_equal(problems.errors, 1);
+		assert_non_null(strstr(problems.list[0].text, "is no address to give a node"));
+	}
+	expect_rule(GOOD "ipv6: ['fd09::1']\n", "f:3:7: ipv6: 'fd09::1' lacks its prefix length");
+	expect_rule(GOOD "ipv6: ['fd09::1/129']\n", "f:3:7: ipv6: prefix length 129 is not 1..128");
+	expect_rule(GOOD "ipv6: [10.9.0.1/24]\n", "f:3:7: ipv6: '10.9.0.1/24' is not an IPv6 address");
+	expect_rule(GOOD "ipv6: ['fd09::1/64', 'fd09:0::1/64']\n", "f:3:7: ipv6: 'fd09:0::1/64' is given twice");
+	expect_rule(GOOD "ipv6: ['fd09::1/64', 'fd09::2/64', 'fd09::3/64', 'fd09::4/64', 'fd09::5/64', 'fd09::6/64', "
+	    "'fd09::7/64', 'fd09::8/64']\n", "f:3:7: ipv6: 8 addresses are more than 7");
+	expect_rule(GOOD "vlan: 4095\n", "f:3:7: vlan: 4095 is out of range (allowed: 0..4094)");
 }
 
 static void
@@ -784,6 +816,7 @@ main(void)
 		cmocka_unit_test(a_refused_value_leaves_the_field_alone),
 		cmocka_unit_test(a_cluster_that_cannot_be_is_refused_with_what_to_change),
 		cmocka_unit_test(join_adds_a_seed_and_wants_a_cluster),
+		cmocka_unit_test(addresses_that_a_node_cannot_have_are_refused),
 		cmocka_unit_test(rules_between_keys_name_the_line_to_change),
 		cmocka_unit_test(a_flag_wins_over_the_environment_and_that_over_the_file),
 		cmocka_unit_test(flags_come_in_every_spelling),

@@ -31,7 +31,7 @@
 #include "tests/support/native_script.h"
 #include "tests/unit/serve_rig.h"
 
-enum { SCRIPTS_MAX = 100, LINES_MAX = 4 * FRAME_OPS_MAX, PUT_CHUNK = 1392 };
+enum { SCRIPTS_MAX = 100, LINES_MAX = 4 * FRAME_OPS_MAX, PUT_CHUNK = 1372 };
 
 static struct conversation {
 	struct script script;

@@ -28,7 +28,7 @@ static int
 setup(void **state)
 {
 	struct prng prng = { 1 };
-	struct net_config config = { .verify_checksums = true, .ipv4_len = 24, .ipv6_count = 1, .port_count = 2,
+	struct net_config config = { .verify_checksums = true, .ipv4_len = 24, .ipv6_count = 1, .announces = true, .port_count = 2,
 		.ports = { { 7, SERVICE_ECHO }, { 11211, SERVICE_MEMCACHED } } };
 	struct spares spares = { spare_pkts, 32, 0 };
 

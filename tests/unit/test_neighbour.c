@@ -287,6 +287,30 @@ a_full_table_makes_room_by_what_was_unused_for_longest(void **state)
 }
 
 static void
+rfc_1812_5_2_4_3_the_longest_route_leads(void **state)
+{
+	static const struct {
+		uint8_t to[4], by;
+	} ways[] = { { { 10, 20, 30, 4 }, 3 }, { { 10, 20, 31, 4 }, 2 }, { { 10, 21, 0, 1 }, 4 }, { { 10, 9, 0, 77 }, 77 } };
+	struct neighbour_config config = n.config;
+	uint8_t mac[6];
+	void *lost;
+
+	(void)state;
+	config.prefix_len = 24;
+	config.has_gateway = true;
+	memcpy(config.gateway, (const uint8_t[4]){ 10, 9, 0, 4 }, 4);
+	config.route_count = 2;
+	config.routes[0] = (struct neighbour_route){ { 10, 20, 0, 0 }, { 10, 9, 0, 2 }, 16 };
+	config.routes[1] = (struct neighbour_route){ { 10, 20, 30, 0 }, { 10, 9, 0, 3 }, 24 };
+	neighbour_init(&n, &config);
+	for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		assert_int_equal(neighbour_find(&n, 1, ways[i].to, mac, &lost), NEIGHBOUR_ASKING);
+		assert_memory_equal(n.entries[i].ip, ((const uint8_t[4]){ 10, 9, 0, ways[i].by }), 4);
+	}
+}
+
+static void
 ieee_802_1q_a_question_carries_the_tag_of_its_network(void **state)
 {
 	uint8_t frame[NEIGHBOUR_FRAME_LEN], mac[6];
@@ -350,6 +374,7 @@ main(void)
 		cmocka_unit_test_setup(what_is_far_away_goes_by_the_gateway_or_not_at_all, reset),
 		cmocka_unit_test_setup(what_is_no_host_has_no_way, reset),
 		cmocka_unit_test_setup(a_full_table_makes_room_by_what_was_unused_for_longest, reset),
+		cmocka_unit_test_setup(rfc_1812_5_2_4_3_the_longest_route_leads, reset),
 		cmocka_unit_test_setup(ieee_802_1q_a_question_carries_the_tag_of_its_network, reset),
 		cmocka_unit_test(arp_replies_and_announcements_become_datagrams_when_somebody_wants_them),
 	};

@@ -46,6 +46,7 @@ reset_tentative(void **state)
 	memcpy(config.ipv6[1], frame_our_ip6, 16);
 	memset(&counters, 0, sizeof counters);
 	shared.duplicates = 0;
+	shared.ipv6_usable = false;
 	net_init(&net, &config, &counters);
 	spares_reset();
 	return 0;
@@ -596,6 +597,11 @@ rfc_4862_5_4_3_a_probe_of_somebody_else_takes_the_address_from_all_workers(void 
 	expect_drop(&f, DROP_NOT_FOR_US);
 	nd_frame(&f, 135, frame_our_ip6, false);
 	expect_drop(&f, DROP_NOT_FOR_US);
+	frame_udp6(&f, 1000, 7, "hello", 5); /* whose it is may speak with us */
+	memcpy(f.bytes + 22, frame_our_ip6, 16);
+	memcpy(f.bytes + 38, our_link_local, 16);
+	frame_seal_ipv6(&f, L4, 13, 17);
+	assert_true(input(&f));
 	nd_frame(&f, 135, our_link_local, false); /* the other one is free */
 	assert_false(input(&f));
 	assert_int_equal(f.pkt.disposition, PKT_SEND);
@@ -609,9 +615,16 @@ rfc_4862_5_4_4_an_advertisement_of_somebody_else_does_too(void **state)
 	(void)state;
 	net_timers(&net, 1, &spares);
 	nd_frame(&f, 136, frame_our_ip6, false);
+	memcpy(f.bytes + 22, frame_our_ip6, 16); /* as Linux sends it: from the address itself */
+	frame_seal_ipv6(&f, L4, 32, 58);
 	assert_false(input(&f));
 	assert_int_equal(shared.duplicates, 2);
 	reset(state);
+	frame_ipv6(&f, 58, 8); /* an echo request from our own address is still none */
+	memcpy(f.bytes + 22, frame_our_ip6, 16);
+	f.bytes[L4] = 128;
+	frame_seal_ipv6(&f, L4, 8, 58);
+	expect_drop(&f, DROP_SOURCE_ADDRESS);
 	nd_frame(&f, 136, frame_our_ip6, false); /* later it is only counted: we were first */
 	assert_false(input(&f));
 	assert_int_equal(shared.duplicates, 0);
@@ -717,17 +730,24 @@ a_start_waits_for_packets(void **state)
 }
 
 static void
-a_worker_that_does_not_announce_finds_its_addresses_usable_all_the_same(void **state)
+workers_use_the_addresses_when_the_one_that_announces_found_them_free(void **state)
 {
+	struct net_config config = net.config;
+	static struct net other;
 	struct test_frame f;
 
 	(void)state;
-	net.config.announces = false;
-	net_timers(&net, 1, &spares);
-	net_timers(&net, 1 + NS_PER_SEC, &spares);
+	config.announces = false;
+	net_init(&other, &config, &counters);
+	net_timers(&other, 1, &spares);
+	net_timers(&other, 5 * NS_PER_SEC, &spares);
 	assert_int_equal(spares.used, 0);
 	frame_udp6(&f, 1000, 7, "hello", 5);
-	assert_true(input(&f));
+	assert_int_equal(net_input(&other, 5 * NS_PER_SEC, &f.pkt, 1, &datagram), 0);
+	net_timers(&net, 1, &spares);
+	net_timers(&net, 1 + NS_PER_SEC, &spares);
+	frame_udp6(&f, 1000, 7, "hello", 5);
+	assert_int_equal(net_input(&other, 5 * NS_PER_SEC, &f.pkt, 1, &datagram), 1);
 }
 
 static void
@@ -850,7 +870,7 @@ main(void)
 		cmocka_unit_test_setup(rfc_4862_5_4_2_a_start_is_told_in_four_steps, reset_tentative),
 		cmocka_unit_test_setup(rfc_5227_3_a_node_without_ipv6_announces_itself_three_times, reset_tentative),
 		cmocka_unit_test_setup(a_start_waits_for_packets, reset_tentative),
-		cmocka_unit_test_setup(a_worker_that_does_not_announce_finds_its_addresses_usable_all_the_same, reset_tentative),
+		cmocka_unit_test_setup(workers_use_the_addresses_when_the_one_that_announces_found_them_free, reset_tentative),
 		cmocka_unit_test_setup(rfc_3810_5_2_a_report_stands_behind_a_router_alert_and_names_each_group_once, reset),
 		cmocka_unit_test_setup(rfc_3810_6_2_a_query_is_answered_within_its_delay, reset),
 		cmocka_unit_test_setup(rfc_4291_appendix_a_a_link_local_address_is_made_of_the_mac, reset),

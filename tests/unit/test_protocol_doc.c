@@ -410,7 +410,8 @@ static void
 the_limits_are_the_codes(void **state)
 {
 	(void)state;
-	expect_limit("bytes of a frame", UDP_PAYLOAD_MAX);
+	expect_limit("bytes of a frame that is sent", NATIVE_FRAME_MAX);
+	expect_limit("bytes of a frame that is received", UDP_PAYLOAD_MAX);
 	expect_limit("operations of a frame", FRAME_OPS_MAX);
 	expect_limit("bytes of a key", KEY_LEN_MAX);
 	expect_limit("bytes of a value", VALUE_LEN_MAX);

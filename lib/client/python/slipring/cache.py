@@ -204,7 +204,7 @@ def _node_of(told: c.Node) -> Node:
 class Cache:
     """A handle to a Slipring cache: one node or a cluster.
 
-    host: a name or an IPv4 address, "host:port", several of them separated by commas, or a sequence
+    host: a name, an IPv4 or an IPv6 address, "host:port", "[address]:port", several of them separated by commas, or a sequence
       of them: any node of a cluster will do, and the others are asked for. Names are resolved
       here; contact is made by the first operation. Operations go straight to the node that owns
       their key, and by way of another while that is silent.
