@@ -419,8 +419,9 @@ prove(void)
 static void
 report(uint32_t n, uint64_t packets, uint64_t rounds)
 {
-	printf("{\"bench\":\"hops\",\"batch\":%u,\"cycles_per_get\":{\"p50\":%.0f,\"p10\":%.0f},\"packets_per_get\":%.2f,\"hops\":{",
+	printf("{\"bench\":\"hops\",\"batch\":%u,\"cycles_per_get\":{\"p50\":%.0f,\"p10\":%.0f,\"p99\":%.0f},\"packets_per_get\":%.2f,\"hops\":{",
 	    n, (double)histogram_percentile(&bench.all, 50) / n, (double)histogram_percentile(&bench.all, 10) / n,
+	    (double)histogram_percentile(&bench.all, 99) / n,
 	    (double)packets / (double)rounds / n);
 	for (int i = 0; i < HOPS; i++)
 		printf("%s\"%s\":%.0f", i ? "," : "", hop_names[i], (double)histogram_percentile(&bench.hops[i], 50) / n);

@@ -22,36 +22,43 @@ def hops(args):
     return runs, min(median([r["cycles_per_get"]["p50"] for r in same]) for same in of.values())
 
 
-def beside_direct(args):
-    """Round trips and busy cycles of both nodes' workers and cores, through real NICs of the lab; and what the
-    scheduler gave their threads."""
+def beside_direct(args, core, clients):
+    """Round trips and busy cycles of both nodes' workers and cores, through real NICs of the lab, the core on worker 0's
+    thread or on one of its own; and what the scheduler gave their threads."""
     runs = []
-    with cluster.cluster("bf", nodes=3) as lab:
+    with cluster.cluster("bf", nodes=3, settings={"cluster.core": core}) as lab:
         lab.await_settled(60)
-        for client in ("spins", "sleeps"):
+        for client in clients:
             out = lab.exec(program("bench/bench_forward"), "--server", lab.address("n1"), "--owner", lab.address("n2"),
                            "--seconds", args.seconds / 4, "--turns", max(3, args.repeat), "--client", client, "--pids",
                            f"{lab.pid('n1')},{lab.pid('n2')}", timeout=300).stdout
-            runs += [json.loads(line) for line in out.splitlines()]
-    rows = [["GET at n1: client, window", "ops/s", "p50 us", "p99 us", "cycles, least", "median", "lost"]]
-    for r in runs:
-        rows.append([f"{r['mode']}: {r['client']}, {r['window']}", f"{r['ops_per_s']:.0f}", f"{r['latency_us']['p50']:.1f}",
-                     f"{r['latency_us']['p99']:.1f}", r["busy_cycles"]["min"], r["busy_cycles"]["median"], r["lost"]])
-    table(rows)
-    threads = list(runs[0]["threads"])
-    rows = [["us an operation: on a CPU + waiting for one"] + threads]
-    for r in runs:
-        rows.append([f"{r['mode']}: {r['client']}, {r['window']}"] + [
-            f"{t['run_us']:.1f} + {t['wait_us']:.1f} ({t['slices']:.2f})" for t in r["threads"].values()])
-    table(rows)
+            runs += [{"core": core, **json.loads(line)} for line in out.splitlines()]
     return runs
+
+
+def name_of(r):
+    return f"{r['mode']}: core on {r['core']}, client {r['client']}, {r['window']}"
+
+
+def show(runs):
+    rows = [["GET at n1, window", "ops/s", "p50 us", "p99 us", "cycles, least", "median", "lost"]]
+    for r in runs:
+        rows.append([name_of(r), f"{r['ops_per_s']:.0f}", f"{r['latency_us']['p50']:.1f}", f"{r['latency_us']['p99']:.1f}",
+                     r["busy_cycles"]["min"], r["busy_cycles"]["median"], r["lost"]])
+    table(rows)
+    rows = [["us an operation: on a CPU + waiting for one (times put on one)"] + list(runs[0]["threads"])]
+    for r in runs:
+        rows.append([name_of(r)] + [f"{t['run_us']:.1f} + {t['wait_us']:.1f} ({t['slices']:.2f})" for t in r["threads"].values()])
+    table(rows)
 
 
 def part_forward(args, judge):
     inside, least = hops(args)
     judge("cycles of a forwarded GET over both nodes, loaded, without NICs", least, 2500)
-    runs = beside_direct(args)
-    by = {(r["mode"], r["window"]): r["latency_us"]["p99"] for r in runs}
-    judge("p99 of a forwarded GET, of a direct one's (the largest window)",
-          by[("forwarded", runs[-1]["window"])] / by[("direct", runs[-1]["window"])], 2)
+    runs = beside_direct(args, "worker", ("sleeps", "spins")) + beside_direct(args, "thread", ("sleeps",))
+    show(runs)
+    by = {(r["core"], r["client"], r["window"], r["mode"]): r["latency_us"]["p99"] for r in runs}
+    for key in dict.fromkeys((r["core"], r["client"], r["window"]) for r in runs if r["core"] == "worker"):
+        judge(f"p99 of a forwarded GET, of a direct one's, client {key[1]}, window {key[2]}",
+              by[(*key, "forwarded")] / by[(*key, "direct")], 2)
     return {"hops": inside, "runs": runs}

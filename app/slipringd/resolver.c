@@ -14,8 +14,9 @@ struct resolver {
 	struct resolver_config config; /* names' addresses: the thread's */
 	pthread_t thread;
 	pthread_mutex_t mutex;
-	pthread_cond_t stopping;
-	bool stop; /* under the mutex, and so are calls of the config's functions but lookup */
+	pthread_cond_t changed;
+	/* under the mutex, and so are calls of the config's functions but lookup */
+	bool stop, ended, orphan; /* orphan: whoever stopped it did not wait, and its thread frees it */
 };
 
 int
@@ -56,7 +57,7 @@ sleep_step(struct resolver *r)
 
 	in_ms(&until, r->config.step_ms);
 	pthread_mutex_lock(&r->mutex);
-	while (!r->stop && pthread_cond_timedwait(&r->stopping, &r->mutex, &until) == 0)
+	while (!r->stop && pthread_cond_timedwait(&r->changed, &r->mutex, &until) == 0)
 		;
 	stop = r->stop;
 	pthread_mutex_unlock(&r->mutex);
@@ -90,16 +91,32 @@ look_up(struct resolver *r, uint32_t i)
 	pthread_mutex_unlock(&r->mutex);
 }
 
+static void
+resolver_free(struct resolver *r)
+{
+	pthread_cond_destroy(&r->changed);
+	pthread_mutex_destroy(&r->mutex);
+	free(r);
+}
+
 static void *
 resolver_main(void *argument)
 {
 	struct resolver *r = argument;
+	bool orphan;
 
 	pthread_setname_np(pthread_self(), "resolver");
 	while (sleep_step(r))
 		for (uint32_t i = 0, bits = absent(r); i < r->config.count; i++)
 			if (bits >> i & 1)
 				look_up(r, i);
+	pthread_mutex_lock(&r->mutex);
+	r->ended = true;
+	pthread_cond_broadcast(&r->changed);
+	orphan = r->orphan;
+	pthread_mutex_unlock(&r->mutex);
+	if (orphan)
+		resolver_free(r);
 	return NULL;
 }
 
@@ -110,14 +127,6 @@ any_name(const struct resolver_config *config)
 		if (*config->names[i].host)
 			return true;
 	return false;
-}
-
-static void
-resolver_free(struct resolver *r)
-{
-	pthread_cond_destroy(&r->stopping);
-	pthread_mutex_destroy(&r->mutex);
-	free(r);
 }
 
 static struct resolver *
@@ -132,7 +141,7 @@ resolver_create(const struct resolver_config *config)
 	pthread_mutex_init(&r->mutex, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->stopping, &attributes);
+	pthread_cond_init(&r->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
 	return r;
 }
@@ -160,17 +169,24 @@ void
 resolver_stop(struct resolver *r)
 {
 	struct timespec until;
+	pthread_t thread;
+	bool orphan;
 
 	if (!r)
 		return;
+	thread = r->thread;
+	in_ms(&until, RESOLVER_STOP_MS);
 	pthread_mutex_lock(&r->mutex);
 	r->stop = true;
-	pthread_cond_signal(&r->stopping);
+	pthread_cond_broadcast(&r->changed);
+	while (!r->ended && pthread_cond_timedwait(&r->changed, &r->mutex, &until) == 0)
+		;
+	orphan = r->orphan = !r->ended;
 	pthread_mutex_unlock(&r->mutex);
-	in_ms(&until, RESOLVER_STOP_MS);
-	if (pthread_clockjoin_np(r->thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
-		pthread_detach(r->thread);
+	if (orphan) {
+		pthread_detach(thread);
 		return;
 	}
+	pthread_join(thread, NULL);
 	resolver_free(r);
 }
