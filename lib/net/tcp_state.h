@@ -183,9 +183,10 @@ struct tcp_conn {
 	uint32_t cubic_est, cubic_k_ms;     /* W_est in bytes, 0: the epoch has not begun; K */
 	uint8_t keepalives;     /* probes without an answer */
 	uint8_t discarded;      /* KB of input thrown away since our FIN was acknowledged */
-};
+} __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct tcp_conn) <= 256, "four cache lines");
+_Static_assert(sizeof(struct tcp_conn) == 256 && offsetof(struct tcp_conn, out) == 64 &&
+    offsetof(struct tcp_conn, cwnd) == 128, "four cache lines; an expected segment without loss touches three");
 
 /* A connection before its handshake is over (SYN-RECEIVED). */
 struct tcp_half {
