@@ -20,7 +20,8 @@
 
 enum {
 	RIG_BUFFER_SIZE = 2048, RIG_BUFFER_HEADROOM = 128,
-	RIG_BUFFER_COUNT = 1024, /* as many as a port's pool keeps warm */
+	RIG_RECEIVE_COUNT = 1024, /* as many as a port's pool keeps warm */
+	RIG_BUFFER_COUNT = RIG_RECEIVE_COUNT + SPARE_MAX,
 };
 
 struct rig {
@@ -56,9 +57,17 @@ rig_now(struct now *now)
 static inline struct pkt
 rig_pkt(struct rig *rig)
 {
-	uint8_t *buffer = rig->buffers[rig->next_buffer++ % RIG_BUFFER_COUNT];
+	uint8_t *buffer = rig->buffers[rig->next_buffer++ % RIG_RECEIVE_COUNT];
 
 	return (struct pkt){ .data = buffer + RIG_BUFFER_HEADROOM, .room = RIG_BUFFER_SIZE - RIG_BUFFER_HEADROOM };
+}
+
+/* Spare i has a buffer of its own: many are in use at once. */
+static inline struct pkt
+rig_spare(struct rig *rig, uint32_t i)
+{
+	return (struct pkt){ .data = rig->buffers[RIG_RECEIVE_COUNT + i] + RIG_BUFFER_HEADROOM,
+		.room = RIG_BUFFER_SIZE - RIG_BUFFER_HEADROOM };
 }
 
 /* Fresh packets in the place of those that replies took. */
@@ -66,7 +75,7 @@ static inline void
 rig_refill(struct rig *rig)
 {
 	for (uint32_t i = 0; i < rig->burst.spares.used; i++)
-		rig->spares[i] = rig_pkt(rig);
+		rig->spares[i] = rig_spare(rig, i);
 	rig->burst.spares.used = 0;
 }
 
@@ -91,7 +100,7 @@ rig_start_burst(struct rig *rig)
 	rig->burst.replies = calloc(BURST_MAX + SPARE_MAX, sizeof *rig->burst.replies);
 	CHECK(rig->buffers && rig->burst.requests && rig->burst.responses && rig->burst.replies);
 	for (uint32_t i = 0; i < SPARE_MAX; i++)
-		rig->spares[i] = rig_pkt(rig);
+		rig->spares[i] = rig_spare(rig, i);
 	rig->burst.spares = (struct spares){ rig->spares, SPARE_MAX, 0 };
 }
 
