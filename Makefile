@@ -73,6 +73,8 @@ run: ## install what is missing, build, bring one node up on a virtual NIC
 	@echo "       scripts/lab exec slipring get greeting"
 	@echo "       scripts/lab exec slipring stats"
 	@echo "       curl -H 'Authorization: Bearer dev-token' http://127.0.0.1:8081/v1/cache/greeting"
+	@echo "       redis-cli -p 16379 get greeting            (from here by a relay, and so slow; memcached: port 21211)"
+	@echo "       scripts/lab exec redis-cli -h n1 get greeting"
 	@echo "Then:  scripts/lab logs -f n1, scripts/lab status, make stop"
 
 NODES ?= 5
