@@ -1,6 +1,7 @@
 #include "tests/tcp/rig.h"
 
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,7 @@ rig_open(struct rig *rig, const struct tcp_api *api, const struct tcp_config *co
 {
 	struct error error;
 
-	memset(rig, 0, sizeof *rig);
+	memset(rig, 0, offsetof(struct rig, in_bytes));
 	rig->api = api;
 	rig->app = *app;
 	rig->now_ns = 1000 * NS_PER_SEC;

@@ -36,15 +36,15 @@ struct rig {
 	uint64_t sent, rounds, turns, bad_sums;
 	struct tcp_segment in[RIG_BURST];
 	struct pkt in_pkts[RIG_BURST];
-	uint8_t in_bytes[RIG_BURST][SEG_BYTES_MAX + RIG_L3_ROOM];
 	uint32_t in_count;
 	struct spares spares;
 	struct pkt out_pkts[RIG_FRAMES];
-	uint8_t out_bytes[RIG_FRAMES][SEG_BYTES_MAX + RIG_L3_ROOM];
 	bool silent;          /* no tcp_check (100 000 connections) */
 	struct connection *live; /* by index; generation 0 where there is none, else the connection's + 1 */
 	uint32_t live_size, live_count, connections_max;
 	char failure[RIG_TEXT_MAX]; /* the first thing that went wrong */
+	uint8_t in_bytes[RIG_BURST][SEG_BYTES_MAX + RIG_L3_ROOM];
+	uint8_t out_bytes[RIG_FRAMES][SEG_BYTES_MAX + RIG_L3_ROOM];
 };
 
 extern const uint8_t rig_our_ipv4[16], rig_our_ipv6[16];
