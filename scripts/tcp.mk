@@ -28,6 +28,7 @@ $(TCP_TESTS): $(BUILD)/tests/tcp/%: $(BUILD)/obj/tests/tcp/%.o $(TCP_RIG) $(LIBC
 SUITES += tcp-sim-test
 
 TCPSIM := $(BUILD)/tcpsim
+TCP_SIM_TABLE := tests/tcpsim/goodput.txt
 CFLAGS_tests_tcpsim = -I.
 
 $(TCPSIM): $(call obj,$(wildcard tests/tcpsim/*.c)) $(TCP_RIG) $(LIBCORE) $(LIBMODEL)
@@ -40,9 +41,12 @@ tcp-sim: $(TCPSIM) ## one run of TCP with modelled clients over a bad link, told
 tcp-sim-many: $(TCPSIM) ## N (1000) such runs from SEED on
 	@$(TCPSIM) many $(SEED) $(N)
 
-tcp-sim-test: $(TCPSIM) ## what `make test` runs of it: fixed seeds, those that failed once, new ones
-	@scripts/run-tcp-sim $(TCPSIM)
+tcp-sim-table: $(TCPSIM) ## writes the table of goodput beside loss anew, after a change that is meant to change it
+	@$(TCPSIM) table >$(TCP_SIM_TABLE).new && mv $(TCP_SIM_TABLE).new $(TCP_SIM_TABLE) && cat $(TCP_SIM_TABLE)
 
-.PHONY: tcp-sim tcp-sim-many tcp-sim-test
+tcp-sim-test: $(TCPSIM) ## what `make test` runs of it: fixed seeds, those that failed once, new ones, the table
+	@scripts/run-tcp-sim $(TCPSIM) $(TCP_SIM_TABLE)
+
+.PHONY: tcp-sim tcp-sim-many tcp-sim-table tcp-sim-test
 
 $(BUILD)/tests/fuzz/fuzz_tcp $(BUILD)/tests/fuzz/fuzz_tcp_struct: $(TCP_RIG)

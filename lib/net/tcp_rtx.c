@@ -213,6 +213,12 @@ sample(const struct tcp_record *record, uint32_t now_us, uint32_t *rtt_us)
 
 /* --- acknowledgements ----------------------------------------------------------------------- */
 
+static bool
+is_full(const struct tcp_conn *conn, const struct tcp_record *record)
+{
+	return record->len + (conn_is(conn, CONN_TIMESTAMPS) ? TCP_TIMESTAMP_LEN : 0u) + 8 >= conn->mss;
+}
+
 /* Everything before `ack` goes. Returns the bytes of it that were not SACKed before. */
 static uint32_t
 acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_us)
@@ -238,6 +244,8 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 			break;
 		}
 		again |= record->tries > 0;
+		if (is_full(conn, record))
+			conn->flags |= CONN_WIDE;
 		if (!(record->flags & RECORD_SACKED)) {
 			sample(record, tcp->now_us, rtt_us);
 			tcp_rack_delivered(tcp, conn, record);
@@ -279,6 +287,8 @@ mark_sacked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_options *op
 				continue;
 			sample(record, tcp->now_us, rtt_us);
 			tcp_rack_delivered(tcp, conn, record);
+			if (is_full(conn, record))
+				conn->flags |= CONN_WIDE;
 			bytes += record->len;
 			mark(rtx, record, (record->flags & RECORD_FIN) | RECORD_SACKED);
 		}
@@ -519,14 +529,17 @@ tcp_rtx_too_big(struct tcp *tcp, struct tcp_conn *conn)
 	tcp_list_output(tcp, conn);
 }
 
-/* RFC 4821 and RFC 8899 in their lightest form: routers that drop large packets and say nothing. */
+/*
+ * RFC 4821 and RFC 8899 in their lightest form: routers that drop large packets and say nothing. Not where a large
+ * one has arrived before: there it is loss, and smaller segments for ever would make it worse (a third of
+ * the goodput at 20 % in the simulator).
+ */
 static void
 black_hole(struct tcp *tcp, struct tcp_conn *conn)
 {
-	uint32_t len = tcp_rtx_at(conn->rtx, 0)->len + (conn_is(conn, CONN_TIMESTAMPS) ? TCP_TIMESTAMP_LEN : 0u);
 	uint16_t small = conn_is(conn, CONN_IPV6) ? 1220 : conn->mss > 1024 ? 1024 : 536;
 
-	if (conn->timeouts < 2 || len + 8 < conn->mss || conn->mss <= small)
+	if (conn->timeouts < 2 || conn_is(conn, CONN_WIDE) || !is_full(conn, tcp_rtx_at(conn->rtx, 0)) || conn->mss <= small)
 		return;
 	conn->mss = small;
 	counter_add(tcp->counters, COUNTER_TCP_BLACK_HOLES, 1);

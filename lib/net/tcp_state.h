@@ -86,6 +86,7 @@ enum {
 	CONN_RACK = 1 << 26,       /* rtx_due is of RACK's reordering window */
 	CONN_ROOM = 1 << 27,       /* in->room is set */
 	CONN_IMPATIENT = 1 << 28,  /* in fast recovery without SACK, a partial ACK has come */
+	CONN_WIDE = 1 << 29,       /* a segment of full size has arrived: large ones do not vanish on this way */
 };
 
 /* A segment in flight. */

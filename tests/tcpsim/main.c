@@ -111,7 +111,7 @@ run_table(void)
 	int failed = 0;
 
 	printf("# Goodput in KB/s of 1 MB (evil: 50 KB) over 100 Mbit/s with 10 ms of round trip, 50 ms of queue, and loss each way.\n");
-	printf("# down: our stack sends; up: the client does. The median of three seeds.\n");
+	printf("# down: our stack sends; up: the client does. The median of three seeds; `make tcp-sim-table` writes it anew.\n");
 	printf("%-8s %-5s", "peer", "way");
 	for (uint32_t i = 0; i < sizeof losses / sizeof *losses; i++)
 		printf(" %6g%%", 100 * losses[i]);
