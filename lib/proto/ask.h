@@ -43,11 +43,4 @@ struct ask {
 	struct response *responses;
 };
 
-/* Whether its slot's owner must run a request, because it may change the store. */
-static inline bool
-request_is_write(const struct request *request)
-{
-	return op_is_write(request->op) || (request->op == OP_GET && (request->options & (REQUEST_VIVIFY | REQUEST_RECACHE)));
-}
-
 #endif

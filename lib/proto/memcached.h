@@ -33,7 +33,7 @@ enum { MEMCACHED_UDP_HEADER_LEN = 8, MEMCACHED_UDP_REPLY_MAX = 1400 };
  * With datagram->deferred set, all requests are returned all the same; those
  * before deferred->first_op are not to be executed again.
  *
- * Execution: OP_STATS names its group in key: "memcached" or "memcached settings";
+ * Execution: OP_STATS names its group in key: "memcached", or "memcached " and settings, items, slabs, sizes, conns;
  * the response's value is text, one "name value" a line, and composing makes the
  * STAT lines. INCR and DECR carry REQUEST_KEEP_WIDTH: the value may have blanks
  * around its digits, wraps at 2^64 (INCR) or stops at 0 (DECR), and is padded

@@ -328,6 +328,8 @@ detail_line(const struct memcached_tokens *tokens)
 static void
 parse_stats(struct memcached_parser *p, const struct memcached_tokens *tokens)
 {
+	static const char *const groups[] = { "memcached settings", "memcached items", "memcached slabs", "memcached sizes",
+		"memcached conns" };
 	struct view group = tokens->count > 1 ? tokens->at[1] : view_text("");
 	enum memcached_line line = LINE_ERROR;
 
@@ -335,19 +337,17 @@ parse_stats(struct memcached_parser *p, const struct memcached_tokens *tokens)
 		add_stats(p, "memcached");
 		return;
 	}
-	if (memcached_text_is(group, "settings")) {
-		add_stats(p, "memcached settings");
-		return;
-	}
+	for (uint32_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		if (memcached_text_is(group, groups[i] + sizeof "memcached")) {
+			add_stats(p, groups[i]);
+			return;
+		}
 	if (memcached_text_is(group, "reset"))
 		line = LINE_NO_RESET;
 	else if (memcached_text_is(group, "detail"))
 		line = detail_line(tokens);
 	else if (memcached_text_is(group, "cachedump"))
 		line = cachedump_line(tokens);
-	else if (memcached_text_is(group, "items") || memcached_text_is(group, "slabs") ||
-	    memcached_text_is(group, "sizes") || memcached_text_is(group, "conns"))
-		line = LINE_END;
 	memcached_parser_line(p, line, false);
 }
 
@@ -383,7 +383,7 @@ parse_flush(struct memcached_parser *p, const struct memcached_tokens *tokens)
 enum kind {
 	KIND_UNKNOWN = 0,
 	KIND_GET, KIND_STORE, KIND_DELETE, KIND_ARITHMETIC, KIND_TOUCH,
-	KIND_STATS, KIND_VERSION, KIND_VERBOSITY, KIND_FLUSH, KIND_QUIT, KIND_SHUTDOWN,
+	KIND_STATS, KIND_VERSION, KIND_VERBOSITY, KIND_FLUSH, KIND_QUIT, KIND_SHUTDOWN, KIND_WATCH,
 	KIND_META_GET, KIND_META_SET, KIND_META_DELETE, KIND_META_COUNT, KIND_META_DEBUG, KIND_META_NOOP,
 };
 
@@ -423,6 +423,7 @@ static const struct command {
 	{ "flush_all", 1, 3, KIND_FLUSH, 0, 0, 0 },
 	{ "quit", 1, ANY, KIND_QUIT, 0, 0, 0 },
 	{ "shutdown", 1, ANY, KIND_SHUTDOWN, 0, 0, 0 },
+	{ "watch", 1, ANY, KIND_WATCH, 0, 0, 0 },
 };
 
 static const struct command *
@@ -468,6 +469,7 @@ parse_command(struct memcached_parser *p, const struct command *command,
 	case KIND_FLUSH: parse_flush(p, tokens); break;
 	case KIND_QUIT: p->stop = true; break;
 	case KIND_SHUTDOWN: memcached_parser_line(p, LINE_NO_SHUTDOWN, false); break;
+	case KIND_WATCH: memcached_parser_line(p, LINE_NO_WATCH, false); break;
 	case KIND_META_GET: memcached_meta_get(p, tokens); break;
 	case KIND_META_SET: memcached_meta_set(p, tokens); break;
 	case KIND_META_DELETE: memcached_meta_delete(p, tokens); break;

@@ -9,7 +9,9 @@
 #include "base/blocks.h"
 #include "base/bytes.h"
 #include "base/check.h"
+#include "proto/memcached_binary.h"
 #include "proto/memcached_parser.h"
+#include "proto/stream_facts.h"
 
 _Static_assert(MEMCACHED_LINE_MAX + 2 * KEY_LEN_MAX < MEMCACHED_HELD_SIZE, "a line and its key");
 
@@ -216,10 +218,12 @@ parse(struct stream_pass *pass)
 		let_go(session, pass->blocks);
 	if (session->language == LANGUAGE_UNKNOWN && pass->input.len > 0)
 		session->language = pass->input.data[0] == MEMCACHED_BINARY_MAGIC ? LANGUAGE_BINARY : LANGUAGE_TEXT;
-	if (session->language == LANGUAGE_TEXT)
+	if (session->language == LANGUAGE_TEXT && pass->facts && pass->facts->password)
+		pass->close = true; /* as memcached -S: the binary protocol alone can ask who is there */
+	else if (session->language == LANGUAGE_TEXT)
 		parse_text(pass);
 	else if (session->language == LANGUAGE_BINARY)
-		pass->close = true;
+		memcached_binary_parse(pass);
 	if (pass->finished && !pass->more && !pass->body)
 		pass->close = true; /* what is left of the input is no whole command */
 }
@@ -227,6 +231,8 @@ parse(struct stream_pass *pass)
 static bool
 compose(struct stream_reply *reply)
 {
+	if (memcached_session_of(reply->state)->language == LANGUAGE_BINARY)
+		return memcached_binary_compose(reply);
 	return memcached_compose_pass(reply);
 }
 

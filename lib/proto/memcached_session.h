@@ -43,7 +43,7 @@ struct memcached_session {
 	uint8_t step;           /* enum memcached_step */
 	uint8_t get_op, get_verb; /* the get that goes on in the next pass; 0: none */
 	bool failed;            /* composer: the get that goes on has its error line */
-	bool authenticated;
+	bool authenticated, sasl_started;
 	uint32_t skip;          /* bytes of data that are to be thrown away */
 	uint32_t line_left;     /* bytes of the line of the get that goes on */
 	uint32_t scanned;       /* unread bytes that are known to hold no line end */

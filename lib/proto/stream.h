@@ -7,7 +7,7 @@
  *   A command of more requests than a pass has room for (mget) goes on in the next one: the state says where.
  * Large values: of a storage command whose value is not whole yet, the parser tells the request so far and the value's
  *   length (`body`), and consumes all before the value. The caller finds room for it, the value's bytes go there as they arrive,
- *   and the parser is called again with body_done until it has consumed something: it then reads what follows the value, and
+ *   and the parser is called again with body_done until it has consumed something or yields requests: it then reads what follows the value, and
  *   yields the request as its first.
  * Threads: the owner lcore's. Memory: the connection's state is the caller's; views borrow from the input.
  * Invariants: 1. the same bytes in any portions give the same requests and replies. 2. a parser never reads past `input`.

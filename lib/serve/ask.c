@@ -43,7 +43,7 @@ place_of(const struct serve *serve, struct request *request)
 static bool
 is_read(const struct request *request)
 {
-	return (request->op == OP_GET || request->op == OP_META) && !request_is_write(request);
+	return request->op == OP_GET || request->op == OP_META;
 }
 
 static void

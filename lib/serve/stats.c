@@ -141,6 +141,15 @@ static const struct {
 	{ "bytes_written", COUNTER_TX_BYTES },
 };
 
+/* Clients that parse three numbers find the ones that our memcached is compared with. */
+static void
+memcached_version(const struct serve *serve, struct writer *out)
+{
+	writer_text(out, "version 1.6.18-slipring-");
+	writer_text(out, serve->config.version);
+	writer_u8(out, '\n');
+}
+
 static void
 memcached_group(const struct serve *serve, const struct now *now, struct writer *out)
 {
@@ -149,7 +158,7 @@ memcached_group(const struct serve *serve, const struct now *now, struct writer 
 	store_stats(serve->config.store, &sum);
 	line(out, "uptime", uptime_seconds(serve, now));
 	line(out, "time", now->wall_ms / MS_PER_SEC);
-	line_text(out, "version", serve->config.version);
+	memcached_version(serve, out);
 	line(out, "pointer_size", 8 * sizeof(void *));
 	for (uint32_t i = 0; i < sizeof memcached_counters / sizeof *memcached_counters; i++)
 		line(out, memcached_counters[i].name, sum_counter(serve, memcached_counters[i].counter));
@@ -177,6 +186,17 @@ memcached_settings_group(const struct serve *serve, struct writer *out)
 	line(out, "item_size_max", VALUE_LEN_MAX);
 }
 
+/* There are no slab classes: memcached without an item says as much. */
+static void
+memcached_slabs_group(const struct serve *serve, struct writer *out)
+{
+	struct shard_stats sum;
+
+	store_stats(serve->config.store, &sum);
+	line(out, "active_slabs", 0);
+	line(out, "total_malloced", sum.active_bytes);
+}
+
 /* Writes a group's text. False: no such group. */
 static bool
 write_group(const struct serve *serve, const struct now *now, struct view name, struct writer *out)
@@ -195,6 +215,12 @@ write_group(const struct serve *serve, const struct now *now, struct view name, 
 		memcached_group(serve, now, out);
 	else if (view_equal(name, view_text("memcached settings")))
 		memcached_settings_group(serve, out);
+	else if (view_equal(name, view_text("memcached slabs")))
+		memcached_slabs_group(serve, out);
+	else if (view_equal(name, view_text("memcached sizes")))
+		line_text(out, "sizes_status", "disabled"); /* as in memcached, unless it was started to keep them */
+	else if (view_equal(name, view_text("memcached items")) || view_equal(name, view_text("memcached conns")))
+		; /* by slab class; by file descriptor */
 	else
 		return false;
 	return true;

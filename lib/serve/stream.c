@@ -171,7 +171,7 @@ take_pass(struct visit *v)
 	CHECK(pass.consumed <= input.len && pass.count <= FRAME_OPS_MAX);
 	turn->consumed += pass.consumed;
 	turn->wanted = pass.wanted;
-	if (body && pass.consumed > 0)
+	if (body && pass.consumed + pass.count > 0)
 		end_body(v, pass.count);
 	if (pass.count > 0)
 		go(v, view_of(input.data, pass.consumed), pass.count);

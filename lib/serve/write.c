@@ -265,7 +265,7 @@ count(struct serve *serve, const struct now *now, const struct request *request,
 			create_number(serve, now, request, response);
 		else
 			respond(response, OP_STATUS_NOT_FOUND);
-	} else if ((request->flags & REQUEST_CAS) && request->version != old->version) {
+	} else if ((request->flags & REQUEST_CAS) && request->version != old->version && old->value_len > 0) {
 		respond(response, OP_STATUS_EXISTS);
 	} else if (!decimal_parse(item_value(old), &number)) {
 		respond(response, OP_STATUS_NOT_A_NUMBER);

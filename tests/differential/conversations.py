@@ -129,7 +129,7 @@ class Talker:
             flags.append(b"M" + mode)
         cas_key = None
         if self.random.random() < .2:
-            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C1" if b"I" in flags else b"C77")))
+            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C1" if b"I" in flags else b"C77777777")))
             cas_key = key
         return Command(b" ".join([b"ms", key, str(len(value)).encode()] + flags) + self.end() + value + b"\r\n", cas_key)
 
@@ -143,7 +143,7 @@ class Talker:
         if self.random.random() < .1:
             flags.append(b"T" + self.random.choice((b"0", b"1000")))
         if self.random.random() < .2:
-            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C77")))
+            flags.append(self.random.choice((b"C%CAS%", b"C%CAS%", b"C0", b"C77777777")))
         if any(flag[:1] in (b"T", b"N") for flag in flags):
             flags = [flag for flag in flags if flag != b"t"]
         return Command(b" ".join([b"ma", key] + flags) + self.end(), cas_key=key)
@@ -151,7 +151,7 @@ class Talker:
     def meta_delete(self):
         key, flags = self.key(), self.meta_flags([b"k", b"O", b"q", b"I"])
         if self.random.random() < .3:
-            flags.append(self.random.choice((b"C%CAS%", b"C0", b"C77")))
+            flags.append(self.random.choice((b"C%CAS%", b"C0", b"C77777777")))
         return Command(b" ".join([b"md", key] + flags) + self.end(), cas_key=key)
 
     def small(self):
@@ -171,7 +171,7 @@ class Talker:
         while True:
             command = self.valid()
             line, _, rest = command.text.partition(b"\n")
-            if line[:3] in (b"gat", b"flu") or (line[:3] == b"mg " and b" T" in line):  # these act before, or after, an error
+            if line[:3] in (b"gat", b"flu") or (line[:3] == b"mg " and (b" T" in line or b" N" in line)):  # these act before, or after, an error
                 continue
             if line[:3] == b"ma ":
                 continue

@@ -98,7 +98,7 @@ driver_pass(struct pass_driver *d, bool finished)
 	assert_true(pass.consumed <= d->len && pass.count <= FRAME_OPS_MAX);
 	if (pass.count > 0)
 		driver_run(d, &pass);
-	if (pass.body_done && pass.consumed > 0) {
+	if (pass.body_done && pass.consumed + pass.count > 0) {
 		free(d->body);
 		d->body = NULL;
 	}

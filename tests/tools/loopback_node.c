@@ -6,7 +6,8 @@
  *   between socket and serve loses, doubles and reorders datagrams both ways.
  * Usage: loopback_node [--port N] [--workers N] [--memory-mb N] [--key-file FILE]
  *   [--loss PERCENT] [--duplicate PERCENT] [--reorder PERCENT] [--seed N] [--nodes N]
- *   [--memcached PORT] [--resp PORT] over TCP; of a cluster, node I listens on PORT + I - 1
+		{ "nodes", 1, NULL, 'n' }, { "memcached", 1, NULL, 'M' }, { "resp", 1, NULL, 'R' },
+		{ "memcached-password", 1, NULL, 'P' }, { "portions", 1, NULL, 'o' }, { 0 } };
  *   Prints "ready PORT..." (of each node) when it answers; ends with its parent or on SIGTERM.
  *   Binds 127.0.0.1 only; port 0 (the default) takes free ones, one after another.
  * With more nodes than one they are a cluster n1, n2, ... of epoch 1, and lines on the
@@ -42,10 +43,11 @@ struct settings {
 	double loss, duplicate, reorder;
 	uint64_t seed;
 	bool authenticate;
+	const char *memcached_password;
 	uint8_t key[SEAL_SHARED_KEY_LEN];
 };
 
-static struct settings settings = { .nodes = 1, .workers = 1, .memory_mb = 64, .seed = 1 };
+static struct settings settings = { .nodes = 1, .workers = 1, .memory_mb = 64, .seed = 1, .memcached_password = "" };
 static volatile sig_atomic_t stopping;
 
 static void
@@ -326,6 +328,7 @@ start_node(struct node *node, struct error *error)
 			[SERVICE_RESP] = &resp_stream_protocol },
 		.ring = all.node_count > 1 ? &node->published : NULL };
 
+	snprintf(config.memcached_password, sizeof config.memcached_password, "%s", settings.memcached_password);
 	node->store = config.store = start_store(node->number - 1, error);
 	if (!node->store)
 		return false;
@@ -491,7 +494,8 @@ parse_arguments(int argc, char **argv)
 	static const struct option options[] = { { "port", 1, NULL, 'p' }, { "workers", 1, NULL, 'w' },
 		{ "memory-mb", 1, NULL, 'm' }, { "loss", 1, NULL, 'l' }, { "duplicate", 1, NULL, 'd' },
 		{ "reorder", 1, NULL, 'r' }, { "seed", 1, NULL, 's' }, { "key-file", 1, NULL, 'k' },
-		{ "nodes", 1, NULL, 'n' }, { "memcached", 1, NULL, 'M' }, { "resp", 1, NULL, 'R' }, { 0 } };
+		{ "nodes", 1, NULL, 'n' }, { "memcached", 1, NULL, 'M' }, { "resp", 1, NULL, 'R' },
+		{ "memcached-password", 1, NULL, 'P' }, { "portions", 1, NULL, 'o' }, { 0 } };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -505,11 +509,14 @@ parse_arguments(int argc, char **argv)
 		case 's': settings.seed = strtoull(optarg, NULL, 10); break;
 		case 'k': read_key(optarg); break;
 		case 'n': settings.nodes = (uint32_t)atoi(optarg); break;
+		case 'P': settings.memcached_password = optarg; break;
+		case 'o': stream_portion = (uint32_t)atoi(optarg); break;
 		case 'M': settings.memcached = (uint32_t)atoi(optarg); break;
 		case 'R': settings.resp = (uint32_t)atoi(optarg); break;
 		default: exit(2);
 		}
 	}
+	stream_prng.state = settings.seed;
 	CHECK(settings.workers >= 1 && settings.workers <= WORKER_MAX);
 	CHECK(settings.nodes >= 1 && settings.nodes <= NODES_MAX);
 }

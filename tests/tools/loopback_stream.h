@@ -58,6 +58,9 @@ struct listener {
 	uint32_t next; /* worker */
 };
 
+/* The most bytes that one reception takes, at random from stream_prng; 0: all there are. */
+static uint32_t stream_portion;
+static struct prng stream_prng;
 static struct stream_worker stream_workers[NODES_MAX][WORKER_MAX];
 static struct listener listeners[2 * NODES_MAX];
 static uint32_t listener_count;
@@ -177,6 +180,14 @@ conn_wants_input(const struct conn *conn)
 	return !conn->finished && !conn->dead && conn->input_len < INPUT_MAX;
 }
 
+static inline uint32_t
+conn_portion(uint32_t space)
+{
+	uint32_t most = stream_portion ? 1 + (uint32_t)prng_below(&stream_prng, stream_portion) : space;
+
+	return most < space ? most : space;
+}
+
 /* What has come: to the room first. */
 static inline void
 conn_receive(struct conn *conn)
@@ -186,7 +197,8 @@ conn_receive(struct conn *conn)
 	if (!conn_wants_input(conn))
 		return;
 	if (conn->room && conn->room_used < conn->room_len) {
-		got = recv(conn->fd, conn->room + conn->room_used, conn->room_len - conn->room_used, MSG_DONTWAIT);
+		got = recv(conn->fd, conn->room + conn->room_used, conn_portion(conn->room_len - conn->room_used),
+		    MSG_DONTWAIT);
 		conn->room_used += got > 0 ? (uint32_t)got : 0;
 		conn_heard(conn, got);
 		return;
@@ -196,7 +208,7 @@ conn_receive(struct conn *conn)
 		conn->input = realloc(conn->input, conn->input_size);
 		CHECK(conn->input);
 	}
-	got = recv(conn->fd, conn->input + conn->input_len, conn->input_size - conn->input_len, MSG_DONTWAIT);
+	got = recv(conn->fd, conn->input + conn->input_len, conn_portion(conn->input_size - conn->input_len), MSG_DONTWAIT);
 	conn->input_len += got > 0 ? (uint32_t)got : 0;
 	if (conn->closing)
 		conn->input_len = 0;
