@@ -133,6 +133,10 @@ tell(struct forward_job *job, uint64_t ops, enum op_status status)
 		forward_memcached_tell(job, ops, status);
 		return;
 	}
+	if (job->ask) {
+		forward_ask_tell(job, ops, status);
+		return;
+	}
 	job->told |= ops;
 	for (; ops != 0; ops &= ops - 1)
 		job->statuses[__builtin_ctzll(ops)] = (uint8_t)status;
@@ -191,7 +195,7 @@ job_take(struct forward *forward, struct now now, struct deferred *slot)
 	if (!job)
 		return NULL;
 	forward->free_jobs = job->after;
-	*job = (struct forward_job){ .slot = slot };
+	*job = (struct forward_job){ .slot = slot, .ask = slot->ask };
 	job_append(forward, now, job);
 	return job;
 }
@@ -219,7 +223,8 @@ count_told(struct forward *forward, const struct forward_job *job)
 
 	for (uint64_t left = job->inner ? job->answers->ops : job->told; left != 0; left &= left - 1) {
 		uint32_t op = (uint32_t)__builtin_ctzll(left);
-		uint8_t status = job->inner ? job->answers->responses[op].status : job->statuses[op];
+		uint8_t status = job->inner ? job->answers->responses[op].status :
+		    job->ask ? job->ask->responses[op].status : job->statuses[op];
 
 		counters->owner_dead += status == OP_STATUS_OWNER_DEAD;
 		counters->owner_timeout += status == OP_STATUS_OWNER_TIMEOUT;
@@ -245,17 +250,19 @@ put_statuses(struct deferred *slot, const struct forward_job *job)
 
 /* The slot goes home with what it has; a memcached frame is then run there. */
 static void
-go_home(struct forward *forward, const struct forward_job *job)
+go_home(struct forward *forward, struct forward_job *job)
 {
 	struct deferred *slot = job->slot;
 
 	count_told(forward, job);
-	if (job->told != 0)
+	if (job->told != 0 && !job->ask)
 		put_statuses(slot, job);
 	if (job->inner)
 		forward_memcached_finish(job);
+	if (job->ask)
+		forward_ask_finish(forward, job);
 	slot->done = !job->inner;
-	slot->answered = !job->inner && slot->home < DEFERRED_HOME_LOCAL;
+	slot->answered = !job->inner && !job->ask && slot->home < DEFERRED_HOME_LOCAL;
 	forward_mail_to(forward, slot, slot->home);
 }
 
@@ -269,6 +276,8 @@ job_finish(struct forward *forward, struct forward_job *job)
 void
 forward_finish_if_done(struct forward *forward, struct now now, struct forward_job *job)
 {
+	while (!job->calls && job->ask && forward_ask_next(forward, now, job))
+		;
 	if (!job->calls && !(job->inner && forward_memcached_next(forward, now, job)))
 		job_finish(forward, job);
 }
@@ -297,6 +306,8 @@ parse(struct forward *forward, struct now now, const struct forward_job *job)
 
 	if (job->inner)
 		return forward_memcached_parse(forward, now, job->slot);
+	if (job->ask)
+		return forward_ask_parse(forward, job);
 	if (!forward_parse(forward, now, job->slot, &count))
 		CHECK(!"a frame that a worker has parsed");
 	return count;
@@ -330,6 +341,8 @@ ask(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t 
 {
 	if (job->inner)
 		forward_memcached_ask(forward, job, member, ops);
+	else if (job->ask)
+		forward_ask_member(forward, job, member, ops);
 	else
 		forward_call_add(forward, job, member, ops);
 }
@@ -418,7 +431,7 @@ job_start(struct forward *forward, struct now now, struct forward_job *job)
 static void
 refuse_slot(struct forward *forward, struct deferred *slot)
 {
-	struct forward_job job = { .slot = slot };
+	struct forward_job job = { .slot = slot, .ask = slot->ask };
 
 	if (slot->service == SERVICE_MEMCACHED)
 		forward_memcached_open(&job);
@@ -541,6 +554,9 @@ take_results(struct forward *forward, struct now now, struct forward_call *call,
 		forward_call_fail(call, ops, record->status);
 	else if ((call->pull ? ops : ops & ~job->flushes) == 0)
 		return;
+	else if (job->ask)
+		forward_fail(job, ops & ~job->flushes & ~forward_ask_results(forward, now, job, ops & ~job->flushes, record->body),
+		    OP_STATUS_BUSY);
 	else if (job->inner) /* what was left out for want of packets is as good as not taken */
 		forward_call_fail(call, ops & ~forward_memcached_results(forward, now, call, record->body), OP_STATUS_BUSY);
 	else
@@ -558,7 +574,8 @@ forward_answer(struct forward *forward, struct now now, uint64_t from, const str
 		forward->counters.late++;
 		return;
 	}
-	if (!frames_fit(record->body)) {
+	if (record->body.len > 0 && ((record->kind == CALL_BATCH_ANSWER) != (call->job->ask != NULL) ||
+	    (!call->job->ask && !frames_fit(record->body)))) {
 		forward->counters.malformed++;
 		return;
 	}
@@ -632,6 +649,8 @@ forward_message(struct forward *forward, struct now now, uint64_t from, struct v
 	while (call_record_next(&in, &record)) {
 		if (record.kind == CALL_ASK)
 			forward_run(forward, now, from, &record);
+		else if (record.kind == CALL_BATCH)
+			forward_ask_run(forward, now, from, &record);
 		else
 			forward_answer(forward, now, from, &record);
 	}
@@ -662,6 +681,8 @@ give_up(struct forward *forward, struct forward_job *job)
 	}
 	if (job->inner)
 		forward_memcached_cut(job);
+	if (job->ask)
+		forward_ask_cut(job);
 	job_finish(forward, job);
 }
 
@@ -715,7 +736,7 @@ forward_deadline(const struct forward *forward)
 
 	if (forward->waiting.first && forward->waiting.first->retry_ns < deadline)
 		deadline = forward->waiting.first->retry_ns;
-	if ((forward->home.first || forward->refusal_count > 0) && forward->again_ns < deadline)
+	if ((forward->home.first || forward->first_ask || forward->refusal_count > 0) && forward->again_ns < deadline)
 		deadline = forward->again_ns;
 	return deadline;
 }
@@ -731,7 +752,7 @@ forward_init(struct forward *forward, const struct forward_config *config)
 	forward->calls = calloc(FORWARD_CALLS_MAX, sizeof *forward->calls);
 	forward->refusals = calloc(FORWARD_REFUSALS_MAX, sizeof *forward->refusals);
 	forward->requests = calloc(FRAME_OPS_MAX, sizeof *forward->requests);
-	if (!forward_slots_init(forward) || !forward_memcached_init(forward) || !forward->jobs || !forward->calls || !forward->refusals ||
+	if (!forward_slots_init(forward) || !forward_memcached_init(forward) || !forward_ask_init(forward) || !forward->jobs || !forward->calls || !forward->refusals ||
 	    !forward->requests) {
 		forward_deinit(forward);
 		return false;
@@ -752,6 +773,7 @@ forward_deinit(struct forward *forward)
 {
 	forward_slots_deinit(forward);
 	forward_memcached_deinit(forward);
+	forward_ask_deinit(forward);
 	free(forward->jobs);
 	free(forward->calls);
 	free(forward->refusals);

@@ -17,6 +17,9 @@
  *   memcached slots (forward_memcached.c): commands become native operations, in frames of their
  *   owners; results become the slot's `answers`. Commands before a flush are asked before it, those
  *   behind it after it. The rest of a large value is pulled by ranges; every round is a new deadline.
+ *   Slots of asks (forward_ask.c), for connections: the requests are the ask's own, and go to their owners in
+ *   batches (proto/batch.h); responses go into the ask, and their values into blocks that are lent until the worker
+ *   has composed. For another node's requests there is an ask of our own, which the workers run.
  * What an operation that was not answered comes to: OWNER_DEAD, the owner is dead and was asked
  *   nothing; OWNER_TIMEOUT, it was asked and did not answer in time, or died over it (a write);
  *   STALE_EPOCH, nobody asked took itself for the owner until the deadline; BUSY, too much is
@@ -26,15 +29,18 @@
  * Invariants (forward_check): 1. a job has at least one call, or is gone. 2. calls of one job ask
  *   for different operations, flushes apart. 3. jobs ascend by deadline.
  * Bounds: FORWARD_JOBS_MAX slots wait, FORWARD_CALLS_MAX calls are out, FORWARD_SLOTS_MAX of other
- *   nodes' frames are with our workers, FORWARD_LOANS large memcached replies are gathered; what is
- *   beyond is answered BUSY at once.
+ *   nodes' frames are with our workers, FORWARD_LOANS large memcached replies are gathered, FORWARD_BLOCKS bytes
+ *   of batches are kept; what is beyond is answered BUSY at once.
  */
 #ifndef CLUSTER_FORWARD_H
 #define CLUSTER_FORWARD_H
 
+#include "base/blocks.h"
 #include "base/deferred.h"
 #include "base/now.h"
+#include "proto/ask.h"
 #include "proto/call.h"
+#include "proto/link.h"
 #include "ring/table.h"
 
 enum {
@@ -49,6 +55,9 @@ enum {
 	FORWARD_TRIES = 4,   /* of values that change meanwhile */
 	FORWARD_SHIFT_MAX = 8, /* half as many ranges in a frame, so often */
 	FORWARD_MESSAGE_MAX = 16384, /* what a memcached frame becomes, at most */
+	/* Batches of requests with our workers, and responses that workers compose: at most 32 of the largest. */
+	FORWARD_BLOCKS = 64 << 20,
+	FORWARD_LENT_MAX = 1024, /* slots that have such responses */
 };
 
 #define FORWARD_PATIENCE_NS (800 * NS_PER_MS)
@@ -92,9 +101,34 @@ struct forward_job {
 	uint8_t pull_status;                /* of the round under way; OK so far */
 	uint32_t pull_end;                  /* the value is there up to here when the round has succeeded */
 	uint32_t bytes_used, bytes_size;    /* behind answers */
-	uint64_t later;                     /* operations of later stages */
+	uint64_t later;                     /* operations of later stages; of an ask, of later messages */
 	uint64_t partial;                   /* values not whole yet; response.number: bytes that are */
 	struct answers *answers;
+	/* asks */
+	struct ask *ask;
+	struct forward_piece *pieces;       /* what values of its responses stand in */
+};
+
+/* A block with bytes of a batch. */
+struct forward_piece {
+	struct forward_piece *next;
+	uint32_t size;
+	_Alignas(8) uint8_t bytes[];
+};
+
+/* Pieces that a worker reads until it has composed. */
+struct forward_lent {
+	_Atomic bool out; /* cleared by the worker */
+	struct forward_piece *pieces;
+};
+
+/* Another node's requests, while our workers run them and until they are answered. */
+struct forward_ask {
+	struct ask ask; /* first: slots name it */
+	struct forward_ask *next;
+	uint64_t member, call;
+	uint64_t ops, stale, sent;
+	struct forward_piece *piece; /* where all of it stands */
 };
 
 /* A slot for another node's frame. */
@@ -135,13 +169,19 @@ struct forward {
 	uint32_t refusal_first, refusal_count;
 	uint64_t again_ns;                /* no answer is posted before; 0: now */
 	/* the message last handed out */
-	enum { FORWARD_NOTHING, FORWARD_REFUSAL, FORWARD_HOME, FORWARD_CALL } posting;
+	enum { FORWARD_NOTHING, FORWARD_REFUSAL, FORWARD_HOME, FORWARD_BATCH, FORWARD_CALL } posting;
 	uint8_t head[CALL_RECORD_LEN];
 	uint32_t posting_count;           /* calls in it */
 	uint8_t *message;                 /* scratch: FORWARD_MESSAGE_MAX */
 	struct request *requests;         /* scratch: FRAME_OPS_MAX */
 	uint8_t *loans;                   /* FORWARD_LOANS of FORWARD_LOAN_SIZE */
 	_Atomic bool lent[FORWARD_LOANS]; /* cleared by the worker whose slot it was */
+	struct blocks blocks;
+	struct forward_lent *lents;
+	uint32_t lent_count;              /* of them out, or not known to be back */
+	struct forward_ask *first_ask, *last_ask; /* run, to be answered */
+	uint64_t posting_ops;             /* of the first one, in the message last handed out */
+	uint8_t *batch;                   /* scratch: LINK_MESSAGE_MAX */
 	struct forward_counters counters;
 };
 

@@ -19,7 +19,6 @@ forward_slots_init(struct forward *forward)
 		struct deferred *slot = &forward->slots[i].deferred;
 
 		slot->home = DEFERRED_HOME_CORE;
-		slot->service = SERVICE_NATIVE;
 		slot->reply = forward->replies + (size_t)i * DEFERRED_REPLY_CLUSTER;
 		slot->reply_size = DEFERRED_REPLY_CLUSTER;
 		slot->next_free = forward->free_slots;
@@ -35,8 +34,8 @@ forward_slots_deinit(struct forward *forward)
 	free(forward->replies);
 }
 
-static struct deferred *
-slot_take(struct forward *forward, uint64_t from, const struct call_record *record)
+struct deferred *
+forward_slot_take(struct forward *forward, uint64_t from, const struct call_record *record)
 {
 	struct deferred *slot = forward->free_slots;
 
@@ -46,15 +45,18 @@ slot_take(struct forward *forward, uint64_t from, const struct call_record *reco
 	deferred_reset(slot);
 	slot->forwarded = true;
 	slot->inner = record->flags & CALL_INNER;
-	slot->payload_len = (uint16_t)record->body.len;
-	memcpy(slot->payload, record->body.data, record->body.len);
+	slot->service = record->kind == CALL_BATCH ? SERVICE_ASK : SERVICE_NATIVE;
+	if (record->kind != CALL_BATCH) {
+		slot->payload_len = (uint16_t)record->body.len;
+		memcpy(slot->payload, record->body.data, record->body.len);
+	}
 	((struct forward_slot *)slot)->member = from;
 	((struct forward_slot *)slot)->call = record->call;
 	return slot;
 }
 
-static void
-slot_give(struct forward *forward, struct deferred *slot)
+void
+forward_slot_give(struct forward *forward, struct deferred *slot)
 {
 	slot->next_free = forward->free_slots;
 	forward->free_slots = slot;
@@ -72,21 +74,19 @@ forward_refuse(struct forward *forward, uint64_t member, uint64_t call, uint64_t
 	forward->refusal_count++;
 }
 
-/* Refuses a caller, who may be this node. */
-static void
-refuse(struct forward *forward, struct now now, uint64_t from, const struct call_record *record, uint64_t ops,
+void
+forward_refuse_call(struct forward *forward, struct now now, uint64_t from, const struct call_record *record, uint64_t ops,
     enum op_status status)
 {
 	if (from == forward->config.self)
-		forward_answer(forward, now, from, &(struct call_record){ .kind = CALL_ANSWER, .status = (uint8_t)status,
+		forward_answer(forward, now, from, &(struct call_record){ .kind = record->kind + 1, .status = (uint8_t)status,
 			.call = record->call, .ops = ops });
 	else
 		forward_refuse(forward, from, record->call, ops, status);
 }
 
-/* The worker of an operation: its shard's owner; what has none goes to any. */
-static uint32_t
-worker_of(const struct forward *forward, const struct request *request)
+uint32_t
+forward_worker_of(const struct forward *forward, const struct request *request)
 {
 	if (op_has_key(request->op))
 		return slot_of_key(request->key) % forward->config.worker_count;
@@ -103,7 +103,7 @@ divide(const struct forward *forward, uint32_t count, uint64_t shares[WORKER_MAX
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t bit = 1ull << forward->requests[i].index;
 
-		shares[worker_of(forward, &forward->requests[i])] |= bit;
+		shares[forward_worker_of(forward, &forward->requests[i])] |= bit;
 		all |= bit;
 	}
 	return all;
@@ -118,9 +118,9 @@ mail_shares(struct forward *forward, struct now now, uint64_t from, const struct
 		if (shares[w] == 0)
 			continue;
 		if (!slot)
-			slot = slot_take(forward, from, record);
+			slot = forward_slot_take(forward, from, record);
 		if (!slot) {
-			refuse(forward, now, from, record, shares[w], OP_STATUS_BUSY);
+			forward_refuse_call(forward, now, from, record, shares[w], OP_STATUS_BUSY);
 			continue;
 		}
 		slot->ops = shares[w];
@@ -137,12 +137,12 @@ forward_run(struct forward *forward, struct now now, uint64_t from, const struct
 	uint32_t count;
 
 	if (record->hops > CALL_HOPS_MAX) {
-		refuse(forward, now, from, record, record->ops, OP_STATUS_STALE_EPOCH);
+		forward_refuse_call(forward, now, from, record, record->ops, OP_STATUS_STALE_EPOCH);
 		return;
 	}
-	slot = forward->ring ? slot_take(forward, from, record) : NULL;
+	slot = forward->ring ? forward_slot_take(forward, from, record) : NULL;
 	if (!slot) {
-		refuse(forward, now, from, record, record->ops, OP_STATUS_BUSY);
+		forward_refuse_call(forward, now, from, record, record->ops, OP_STATUS_BUSY);
 		return;
 	}
 	slot->ops = record->ops;
@@ -150,11 +150,11 @@ forward_run(struct forward *forward, struct now now, uint64_t from, const struct
 		found = divide(forward, count, shares);
 	forward->counters.run += (uint64_t)__builtin_popcountll(found);
 	if (found == 0)
-		slot_give(forward, slot);
+		forward_slot_give(forward, slot);
 	else
 		mail_shares(forward, now, from, record, slot, shares);
 	if (found != record->ops)
-		refuse(forward, now, from, record, record->ops & ~found, OP_STATUS_BAD_REQUEST);
+		forward_refuse_call(forward, now, from, record, record->ops & ~found, OP_STATUS_BAD_REQUEST);
 }
 
 void
@@ -163,6 +163,10 @@ forward_ran(struct forward *forward, struct now now, struct deferred *slot)
 	const struct forward_slot *own = (const struct forward_slot *)slot;
 	struct call_record record;
 
+	if (slot->ask) {
+		forward_ask_ran(forward, now, slot);
+		return;
+	}
 	if (own->member != forward->config.self) {
 		forward_line_add(&forward->home, slot);
 		return;
@@ -171,6 +175,6 @@ forward_ran(struct forward *forward, struct now now, struct deferred *slot)
 		.body = view_of(slot->reply, slot->reply_len) };
 	if (slot->reply_len == 0 && slot->stale != slot->ops)
 		record.status = OP_STATUS_BUSY;
-	slot_give(forward, slot);
+	forward_slot_give(forward, slot);
 	forward_answer(forward, now, own->member, &record);
 }

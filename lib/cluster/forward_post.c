@@ -33,6 +33,17 @@ post_home(struct forward *forward, struct forward_post *post)
 	forward->posting = FORWARD_HOME;
 }
 
+/* What workers have run of another node's batch: as much of it as a message holds. */
+static void
+post_answer(struct forward *forward, struct now now, struct forward_post *post)
+{
+	const struct call_record record = forward_ask_answer(forward, now);
+
+	post->member = forward->first_ask->member;
+	post->head = view_of(forward->batch, CALL_RECORD_LEN + record.body.len);
+	forward->posting = FORWARD_BATCH;
+}
+
 static struct call_record
 record_of(const struct forward *forward, const struct forward_call *call)
 {
@@ -75,6 +86,11 @@ post_call(struct forward *forward, struct now now, struct forward_post *post)
 		return;
 	}
 	forward->posting_count = 1;
+	if (call->job->ask) {
+		record = forward_ask_compose(forward, now, call);
+		post->head = view_of(forward->batch, CALL_RECORD_LEN + record.body.len);
+		return;
+	}
 	record = record_of(forward, call);
 	call_record_compose(&record, forward->head);
 	post->body = record.body;
@@ -112,10 +128,15 @@ run_own(struct forward *forward, struct now now)
 	record = record_of(forward, call);
 	if (call->job->inner)
 		record = own_record(forward, now, call);
+	else if (call->job->ask)
+		record = forward_ask_compose(forward, now, call);
 	forward_queue_take(&forward->queued);
 	call->state = FORWARD_ASKED;
 	call->epoch = record.epoch;
-	forward_run(forward, now, forward->config.self, &record);
+	if (record.kind == CALL_BATCH)
+		forward_ask_run(forward, now, forward->config.self, &record);
+	else
+		forward_run(forward, now, forward->config.self, &record);
 	return true;
 }
 
@@ -130,6 +151,8 @@ forward_post(struct forward *forward, struct now now, struct forward_post *post)
 		post_refusal(forward, post);
 	else if (now.mono_ns >= forward->again_ns && forward->home.first)
 		post_home(forward, post);
+	else if (now.mono_ns >= forward->again_ns && forward->first_ask)
+		post_answer(forward, now, post);
 	else if (forward->queued.first)
 		post_call(forward, now, post);
 	return forward->posting != FORWARD_NOTHING;
@@ -162,6 +185,8 @@ forward_posted(struct forward *forward, struct now now, enum forward_result resu
 			call_posted(forward, now, forward_queue_take(&forward->queued), result);
 	} else if (result == FORWARD_BUSY) {
 		forward->again_ns = now.mono_ns + FORWARD_AGAIN_NS; /* answers stay, and so hold new frames off */
+	} else if (posting == FORWARD_BATCH) {
+		forward_ask_answered(forward, result != FORWARD_SENT);
 	} else if (posting == FORWARD_REFUSAL) {
 		forward->refusal_first = (forward->refusal_first + 1) % FORWARD_REFUSALS_MAX;
 		forward->refusal_count--;

@@ -9,6 +9,7 @@
 
 #include "cluster/forward.h"
 #include "proto/answers.h"
+#include "proto/batch.h"
 
 /* forward.c */
 
@@ -67,6 +68,34 @@ void forward_memcached_cut(struct forward_job *job);
 /* The slot takes the answers home. */
 void forward_memcached_finish(const struct forward_job *job);
 
+/* forward_ask.c */
+
+bool forward_ask_init(struct forward *forward);
+void forward_ask_deinit(struct forward *forward);
+/* The slot's requests into forward->requests; returns how many. */
+uint32_t forward_ask_parse(struct forward *forward, const struct forward_job *job);
+void forward_ask_tell(struct forward_job *job, uint64_t ops, enum op_status status);
+/* A call for requests of one owner; what does not fit its message comes later. */
+void forward_ask_member(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops);
+/* A call's record, in forward->batch. */
+struct call_record forward_ask_compose(struct forward *forward, struct now now, const struct forward_call *call);
+/* Takes responses out of an answer; which of `ops` had one. */
+uint64_t forward_ask_results(struct forward *forward, struct now now, struct forward_job *job, uint64_t ops, struct view body);
+/* All calls of the job have ended: whether there was something left. */
+bool forward_ask_next(struct forward *forward, struct now now, struct forward_job *job);
+/* The job ends before its time. */
+void forward_ask_cut(struct forward_job *job);
+/* The slot takes the responses' values home. */
+void forward_ask_finish(struct forward *forward, struct forward_job *job);
+/* Runs requests here: for another member, or for ourselves. */
+void forward_ask_run(struct forward *forward, struct now now, uint64_t from, const struct call_record *record);
+/* A worker has run its part. */
+void forward_ask_ran(struct forward *forward, struct now now, struct deferred *slot);
+/* The next answer, in forward->batch. */
+struct call_record forward_ask_answer(struct forward *forward, struct now now);
+/* It was taken, or its asker is gone. */
+void forward_ask_answered(struct forward *forward, bool gone);
+
 /* forward_owner.c */
 bool forward_slots_init(struct forward *forward);
 void forward_slots_deinit(struct forward *forward);
@@ -74,6 +103,14 @@ void forward_slots_deinit(struct forward *forward);
 void forward_run(struct forward *forward, struct now now, uint64_t from, const struct call_record *record);
 /* A worker has run it. */
 void forward_ran(struct forward *forward, struct now now, struct deferred *slot);
+/* Refuses a caller, who may be this node. */
+void forward_refuse_call(struct forward *forward, struct now now, uint64_t from, const struct call_record *record,
+    uint64_t ops, enum op_status status);
+/* A slot for an asker's call, forwarded; NULL: there is none. */
+struct deferred *forward_slot_take(struct forward *forward, uint64_t from, const struct call_record *record);
+void forward_slot_give(struct forward *forward, struct deferred *slot);
+/* The worker of a request: its shard's owner; what has none goes to any. */
+uint32_t forward_worker_of(const struct forward *forward, const struct request *request);
 void forward_refuse(struct forward *forward, uint64_t member, uint64_t call, uint64_t ops, enum op_status status);
 
 #endif

@@ -9,6 +9,8 @@ makes_sense(const struct call_record *record)
 {
 	if (record->ops == 0 || record->stale & ~record->ops)
 		return false;
+	if (record->kind == CALL_BATCH)
+		return record->hops >= 1 && record->stale == 0 && record->body.len >= 1;
 	if (record->kind == CALL_ASK)
 		return record->hops >= 1 && record->stale == 0 && record->body.len >= 1 && record->body.len <= CALL_FRAME_MAX;
 	return record->status == OP_STATUS_OK || record->body.len == 0;
@@ -18,7 +20,7 @@ static void
 read_record(struct view bytes, struct call_record *record)
 {
 	const uint8_t *at = bytes.data;
-	bool ask = at[5] == CALL_ASK;
+	bool ask = at[5] == CALL_ASK || at[5] == CALL_BATCH;
 
 	*record = (struct call_record){ .kind = at[5], .flags = at[6], .hops = ask ? at[7] : 0,
 		.status = ask ? 0 : at[7], .call = load_le64(at + 8), .epoch = load_le64(at + 16), .ops = load_le64(at + 24),
@@ -36,7 +38,7 @@ call_record_next(struct reader *in, struct call_record *record)
 			in->failed = true;
 			return false;
 		}
-		if (bytes.data[4] != CALL_VERSION || (bytes.data[5] != CALL_ASK && bytes.data[5] != CALL_ANSWER))
+		if (bytes.data[4] != CALL_VERSION || bytes.data[5] < CALL_ASK || bytes.data[5] > CALL_BATCH_ANSWER)
 			continue;
 		read_record(bytes, record);
 		in->failed = !makes_sense(record);
@@ -52,7 +54,7 @@ call_record_compose(const struct call_record *record, uint8_t out[CALL_RECORD_LE
 	out[4] = CALL_VERSION;
 	out[5] = record->kind;
 	out[6] = record->flags;
-	out[7] = record->kind == CALL_ASK ? record->hops : record->status;
+	out[7] = record->kind == CALL_ASK || record->kind == CALL_BATCH ? record->hops : record->status;
 	store_le64(out + 8, record->call);
 	store_le64(out + 16, record->epoch);
 	store_le64(out + 24, record->ops);

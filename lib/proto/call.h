@@ -13,6 +13,8 @@
  *   24 u64 ops     bit i: operation i of the frame is asked for, or answered here
  *   32 u64 stale   answer: of `ops` those that were not run, as their keys are not the answerer's
  *   40 call: the request frame. Answer: response frames, each behind its length in two bytes.
+ *   Kinds: 1 call, 2 answer; 3 and 4 are the same about requests of connections, and hold batches (proto/batch.h)
+ *   of requests and of responses.
  *   An answer may hold some of a call's operations; the others come in another one. One whose
  *   status is not OK has no frames: nothing of `ops` was run.
  * Versions: a record of another version or kind is skipped by its length.
@@ -34,7 +36,7 @@ enum {
 	CALL_HOPS_MAX = 1, /* a node that was asked never asks on */
 };
 
-enum call_kind { CALL_ASK = 1, CALL_ANSWER = 2 };
+enum call_kind { CALL_ASK = 1, CALL_ANSWER = 2, CALL_BATCH = 3, CALL_BATCH_ANSWER = 4 };
 
 enum call_flag {
 	CALL_INNER = 1, /* ask: for a memcached client: inner flags, and answers with the time left */

@@ -45,7 +45,7 @@ enum {
 	/* Messages that end in one segment: each is an action of the receiver's step. */
 	LINK_MESSAGES_MAX = 32,
 	/* The largest value with what a request says around it. */
-	LINK_MESSAGE_MAX = VALUE_LEN_MAX + 4096,
+	LINK_MESSAGE_MAX = VALUE_LEN_MAX + 16384, /* a value with a key of RESP_KEY_LEN_MAX, and what is said about them */
 };
 
 enum link_chunk_kind {

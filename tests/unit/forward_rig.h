@@ -35,6 +35,7 @@ static struct fleet {
 	bool dead[RIG_NODES];  /* known to be: unreachable */
 	bool deaf[RIG_NODES];  /* takes messages and does nothing */
 	bool full;             /* the link takes nothing */
+	bool backwards;        /* the last message arrives first */
 	struct prng prng;
 	double loss;           /* share of messages that are lost, and known to be later */
 } fleet;
@@ -49,9 +50,13 @@ fleet_node(uint64_t id)
 	return 0;
 }
 
+static void (*fleet_also)(struct serve_config *); /* what else is to be configured; NULL: nothing */
+
 static inline void
 fleet_configure(struct serve_config *config)
 {
+	if (fleet_also)
+		fleet_also(config);
 	config->ring = &fleet.published[rig_node];
 	config->memcached_allow_count = 1; /* of no bits: everybody */
 }
@@ -210,8 +215,8 @@ fleet_settle(void)
 		memcpy(messages, fleet.messages, count * sizeof *messages);
 		fleet.message_count = 0;
 		moved = count > 0;
-		for (uint32_t i = 0; i < count; i++)
-			fleet_deliver(messages[i]);
+		for (uint32_t i = 0; i < count; i++) /* in no promised order */
+			fleet_deliver(messages[fleet.backwards ? count - 1 - i : i]);
 		free(messages);
 		for (rig_node = 0; rig_node < fleet.node_count; rig_node++) {
 			rig_settle();
