@@ -225,9 +225,11 @@ tcp_in_space(const struct tcp *tcp, const struct tcp_conn *conn)
 {
 	uint32_t limit = tcp->config.input_max, unread = tcp_in_unread(tcp, conn), room = 0;
 
-	/* A connection that takes in a large value is offered all of it. */
+	/* A connection that takes in a large value is offered all of it; one whose application waits for more bytes than
+	 * the window would hold, those and two segments, or 3.8.6.2.2 keeps closed what must open by less than one. */
 	if (conn->in) {
-		limit = most(limit, conn->in->wanted);
+		if (conn->in->wanted > unread)
+			limit = most(limit, conn->in->wanted + 2u * conn->mss);
 		if (conn_is(conn, CONN_ROOM))
 			room = conn->in->room_len - conn->in->filled;
 	}

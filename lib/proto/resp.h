@@ -29,7 +29,7 @@
 
 enum {
 	RESP_ARGS_HELD = 64,
-	RESP_COMMAND_MAX = BLOCK_MAX,
+	RESP_COMMAND_MAX = BLOCK_MAX - 64 * 1024, /* a connection's unread bytes stand in one block, with room for what follows */
 	RESP_LINE_MAX = 64 * 1024,           /* Redis: PROTO_INLINE_MAX_SIZE */
 	RESP_BULK_MAX = 512 * 1024 * 1024,   /* Redis: proto-max-bulk-len; more ends the connection */
 	RESP_NAME_MAX = 128,
