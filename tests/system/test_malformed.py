@@ -55,7 +55,8 @@ BAD = {
     "ipv4_checksum": [ip(b"x" * 20, bad_sum=True)],
     "fragment": [ip(b"x" * 64, flags=0x2000, protocol=6), ip(b"x" * 61, flags=0x2000), ip(b"", flags=0x0010)],
     "fragment_limit": [ip(b"x" * 64, flags=0x1f00)],
-    "ip_protocol": [ip(b"x" * 20, protocol=6), ip(b"x" * 20, protocol=132)],
+    "ip_protocol": [ip(b"x" * 20, protocol=47), ip(b"x" * 20, protocol=132)],
+    "tcp_checksum": [ip(b"x" * 20, protocol=6)],
     "source_address": [
         ip(frames.udp(b"x", s, NODE, ECHO), source=s) for s in ("127.0.0.1", "224.0.0.1", "255.255.255.255", "10.9.0.255", NODE)],
     "icmp_type": [ip(frames.icmp_echo(kind=0), protocol=1), ip(frames.icmp_echo(kind=13), protocol=1),
