@@ -80,6 +80,20 @@ memcached_commands_of_other_nodes_keys_are_answered_in_order(void **state)
 			assert_string_equal(fleet_say_to(at, worker, text), expected);
 }
 
+static void
+memcached_datagrams_cannot_ask_other_nodes_for_what_native_has_no_word_for(void **state)
+{
+	const char *here = fleet_key_of(0, 0), *there = fleet_key_of(1, 0);
+	char text[512], expected[512];
+
+	(void)state;
+	snprintf(text, sizeof text, "mg %s N30\r\nmg %s N30\r\nmd %s I\r\nma %s T30\r\nmg %s v\r\nmn\r\n", here, there, there,
+	    there, there);
+	snprintf(expected, sizeof expected, "HD W\r\nSERVER_ERROR unknown_op\r\nSERVER_ERROR unknown_op\r\n"
+	    "SERVER_ERROR unknown_op\r\nEN\r\nMN\r\n");
+	assert_string_equal(fleet_say_to(0, 0, text), expected);
+}
+
 /* --- what goes wrong ------------------------------------------------------------------------ */
 
 static void
@@ -793,6 +807,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_key_written_at_any_node_is_found_from_every_other),
 		CASE(memcached_commands_of_other_nodes_keys_are_answered_in_order),
+		CASE(memcached_datagrams_cannot_ask_other_nodes_for_what_native_has_no_word_for),
 		CASE(a_dead_owner_is_said_at_once),
 		CASE(memcached_has_a_miss_for_a_dead_owner_and_an_error_for_a_write),
 		CASE(an_owner_that_dies_over_an_operation_is_dead_to_a_read_and_silent_to_a_write),
