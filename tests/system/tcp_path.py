@@ -1,4 +1,5 @@
 """Bytes over TCP between the kernel and a node, beside the same between two kernels: one lab, one path, the same loss."""
+import concurrent.futures
 import contextlib
 import hashlib
 import os
@@ -11,6 +12,7 @@ import rack
 
 MEMCACHED = 11211
 VALUE = 250_000
+KEYS = 4
 
 
 class Path:
@@ -41,37 +43,52 @@ class Path:
             if delay:
                 self.lab("delay", node, delay[0], delay[1])
 
-    def transfer(self, end, size, seed=1):
-        """Sends `size` bytes as values, fetches them again, compares. Bytes a second: (up, down)."""
-        values, rates = [], []
-        left, rng = size, random.Random(seed)
-        while left > 0:
-            values.append(rng.randbytes(min(left, VALUE)))
-            left -= VALUE
-        sent = hashlib.sha256(b"".join(values)).hexdigest()
-        with contextlib.closing(self.connect(end)) as sock:
-            stream = sock.makefile("rb")
-            begin = time.monotonic()
-            for i, value in enumerate(values):
-                sock.sendall(b"set %d 0 0 %d\r\n%b\r\n" % (i % 40, len(value), value))
-                answer = stream.readline()
-                assert answer == b"STORED\r\n", f"{end}: set {i}: {answer!r}"
-            rates.append(size / (time.monotonic() - begin))
-            got, fetched = hashlib.sha256(), 0
-            begin = time.monotonic()
-            for i in range(max(0, len(values) - 40), len(values)):
-                sock.sendall(b"get %d\r\n" % (i % 40))
-                head = stream.readline()
-                assert head == b"VALUE %d 0 %d\r\n" % (i % 40, len(values[i])), f"{end}: get {i}: {head!r}"
-                got.update(stream.read(len(values[i])))
-                fetched += len(values[i])
-                assert stream.readline() == b"\r\n" and stream.readline() == b"END\r\n"
-            rates.append(fetched / (time.monotonic() - begin))
-        if len(values) <= 40:
-            assert got.hexdigest() == sent, f"{end}: other bytes came back"
-        else:
-            assert got.hexdigest() == hashlib.sha256(b"".join(values[-40:])).hexdigest(), f"{end}: other bytes came back"
+    def transfer(self, end, size, connections=1):
+        """Stores `size` bytes and fetches as many, over so many connections at once; compares. Bytes a second: (up, down)."""
+        flows = [Flow(self, end, i, size // connections) for i in range(connections)]
+        rates = []
+        with concurrent.futures.ThreadPoolExecutor(connections) as pool:
+            for step in (Flow.store, Flow.fetch):
+                begin = time.monotonic()
+                moved = sum(pool.map(step, flows))
+                rates.append(moved / (time.monotonic() - begin))
+        for flow in flows:
+            flow.sock.close()
         return rates
+
+
+class Flow:
+    """One connection: values of its own, KEYS of them in turn."""
+
+    def __init__(self, path, end, number, size):
+        self.end, self.number = end, number
+        self.values = [random.Random(f"{number} {i}").randbytes(min(size, VALUE)) for i in range(KEYS)]
+        self.count = max(1, size // VALUE)
+        self.sock = path.connect(end)
+        self.stream = self.sock.makefile("rb")
+
+    def store(self):
+        moved = 0
+        for i in range(self.count):
+            value = self.values[i % KEYS]
+            self.sock.sendall(b"set %d-%d 0 0 %d\r\n%b\r\n" % (self.number, i % KEYS, len(value), value))
+            answer = self.stream.readline()
+            assert answer == b"STORED\r\n", f"{self.end}: set {i}: {answer!r}"
+            moved += len(value)
+        return moved
+
+    def fetch(self):
+        moved = 0
+        for i in range(self.count):
+            key, value = b"%d-%d" % (self.number, i % KEYS), self.values[i % KEYS]
+            self.sock.sendall(b"get %b\r\n" % key)
+            head = self.stream.readline()
+            assert head == b"VALUE %b 0 %d\r\n" % (key, len(value)), f"{self.end}: get {i}: {head!r}"
+            got = self.stream.read(len(value))
+            assert hashlib.sha256(got).digest() == hashlib.sha256(value).digest(), f"{self.end}: other bytes came back"
+            assert self.stream.readline() == b"\r\n" and self.stream.readline() == b"END\r\n"
+            moved += len(value)
+        return moved
 
 
 @contextlib.contextmanager
