@@ -108,10 +108,15 @@ update_window(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p
 {
 	uint32_t window = (uint32_t)p->window << conn->snd_shift, old = conn->snd_wnd;
 
-	if (!seq_lt(conn->snd_wl1, p->seq) && !(conn->snd_wl1 == p->seq && seq_le(conn->snd_wl2, p->ack)))
+	/*
+	 * Nor must an ACK of new data leave an old window behind, as when a gap is filled by a segment that is older than what
+	 * stood beyond it: the right edge, counted from the new SND.UNA, would be beyond all that was offered.
+	 */
+	if (!seq_lt(conn->snd_una, p->ack) && !seq_lt(conn->snd_wl1, p->seq) &&
+	    !(conn->snd_wl1 == p->seq && seq_le(conn->snd_wl2, p->ack)))
 		return;
 	conn->snd_wnd = window;
-	conn->snd_wl1 = p->seq;
+	conn->snd_wl1 = seq_max(conn->snd_wl1, p->seq);
 	conn->snd_wl2 = p->ack;
 	conn->max_wnd = most(conn->max_wnd, window);
 	if (window != old)
