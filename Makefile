@@ -129,7 +129,7 @@ unit: $(UNIT) ## unit tests
 dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
 	@scripts/run-tests $(DPDK_TESTS)
 
-differential: $(DIFFERENTIAL) $(LOOPBACK_NODE) ## replies compared with memcached's, byte for byte
+differential: $(DIFFERENTIAL) $(LOOPBACK_NODE) ## replies compared with memcached's and Redis', byte for byte
 	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/differential
 
 python: $(BUILD)/slipring $(CLIENT_SO) $(LOOPBACK_NODE) ## the Python package, and the command line on terminals and files

@@ -49,6 +49,7 @@ CFLAGS_tests_unit = -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_race = -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_dpdk = $(DPDK_CFLAGS) -I. -Iapp -Wno-missing-prototypes
 CFLAGS_tests_model = -I.
+CFLAGS_tests_differential = -I.
 CFLAGS_tests_fuzz = -Wno-missing-prototypes -I.
 CFLAGS_bench = $(DPDK_CFLAGS) -I.
 CFLAGS_bench_generator = $(DPDK_CFLAGS) -I.

@@ -107,7 +107,7 @@ enum request_option {
 	REQUEST_TTL_ADD = 1 << 20, /* TOUCH: `expiry_ms` milliseconds are added to the present expiry (with TTL_SOME) */
 	REQUEST_WIDE = 1 << 21,    /* KEYS: lengths of keys have two bytes, little-endian, and pages KEYS_WIDE_MAX */
 	REQUEST_TALLY = 1 << 22,   /* KEYS: the shard's items are only counted, all at once */
-	REQUEST_RANDOM = 1 << 23,  /* KEYS: `handle` is any number; the walk begins at that position, modulo */
+	REQUEST_RANDOM = 1 << 23,  /* KEYS: any key; by `version`, a random number; `offset` 1: it stands at `handle` or behind */
 	REQUEST_IN_SLOT = 1 << 24, /* KEYS: only keys of this very slot */
 	REQUEST_PAST = 1 << 25,    /* TOUCH, GAT: an expiry that has passed deletes at once */
 };

@@ -91,10 +91,16 @@ enum resp_shown {
 
 struct resp_memory;
 
+/* How far a command that is not whole was read: its arguments before this one are. */
+struct resp_mark {
+	uint32_t arg, at;
+};
+
 struct resp_state {
 	struct resp_memory *memory; /* NULL: nothing is kept */
 	uint32_t skip_bytes;        /* of a command that was refused: of the argument at hand, CRLF included */
 	uint32_t skip_args;         /* ... and arguments behind it */
+	struct resp_mark mark;      /* of the command that the input begins with */
 	uint32_t body_args;         /* arguments behind a large value that was asked for */
 	uint8_t body_verb;
 	uint8_t mode;               /* enum resp_mode */
@@ -184,6 +190,10 @@ struct resp_hole {
  */
 enum resp_found resp_read(struct view bytes, bool known, struct resp_piece *words, struct resp_args *args,
     struct resp_hole *hole);
+
+/* ... when the same bytes, but fewer, were read before and left *mark; all zero at first. */
+enum resp_found resp_read_on(struct view bytes, bool known, struct resp_piece *words, struct resp_args *args,
+    struct resp_hole *hole, struct resp_mark *mark);
 
 /* One argument, number i of args->count, whose length stands at *at, which moves behind it. */
 enum resp_found resp_read_bulk(struct view bytes, uint32_t *at, uint32_t i, bool known, struct resp_args *args,

@@ -45,7 +45,6 @@ static void
 compose_run(struct resp_compose *c, struct resp_run *run)
 {
 	struct resp_memory *memory = c->state->memory;
-	bool skip = c->state->shown & RESP_SHOWN_SKIP;
 
 	c->out.muted = (c->state->shown & (RESP_SHOWN_MUTE | RESP_SHOWN_SKIP)) != 0;
 	if ((c->state->shown & RESP_SHOWN_VOID) && (run->requests->text_at & RESP_IN_TEXT))
@@ -55,12 +54,12 @@ compose_run(struct resp_compose *c, struct resp_run *run)
 		memory->done += run->count;
 		run->last = memory->done == memory->total;
 	}
+	if (run->last)
+		c->state->shown &= (uint8_t)~RESP_SHOWN_SKIP;
 	if (run->requests->op == OP_NONE && run->requests->local != RESP_REPLY_COMPOSED)
 		resp_compose_reply(c, run);
 	else
 		run->command->compose(c, run);
-	if (skip)
-		c->state->shown &= (uint8_t)~RESP_SHOWN_SKIP;
 }
 
 bool

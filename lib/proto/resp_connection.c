@@ -10,6 +10,15 @@ resp_parse_local(struct resp_parse *p)
 	resp_refuse(p, RESP_REPLY_COMPOSED);
 }
 
+/* ... that tells of what the parser has done so far: it may not be ahead. */
+void
+resp_parse_alone(struct resp_parse *p)
+{
+	resp_refuse(p, RESP_REPLY_COMPOSED);
+	p->stop = true;
+	p->pass->settle = true;
+}
+
 void
 resp_parse_ok(struct resp_parse *p)
 {
@@ -383,6 +392,7 @@ resp_parse_client_list(struct resp_parse *p)
 	const struct resp_args *args = &p->args;
 	int64_t id;
 
+	p->stop = p->pass->settle = true;
 	if (args->count == 2) {
 		resp_refuse(p, RESP_REPLY_COMPOSED);
 	} else if (args->count == 4 && resp_is(args->at[2], "type")) {

@@ -481,7 +481,7 @@ resp_compose_scan(struct resp_compose *c, const struct resp_run *run)
 
 /* --- RANDOMKEY ---------------------------------------------------------------------- */
 
-enum { TALLIES, ANYWHERE, FROM_THE_START };
+enum { TALLIES, ANYWHERE, FROM_THERE_ON };
 
 /* splitmix64: spreads what little differs from one call to the next. */
 static uint64_t
@@ -507,11 +507,13 @@ resp_parse_randomkey(struct resp_parse *p)
 		memory->phase = ANYWHERE;
 		p->stop = true;
 	} else if (!is_over(p)) {
-		struct request *request = ask_page(p, memory->shard, memory->phase == ANYWHERE ? REQUEST_RANDOM : 0, 1);
+		struct request *request = ask_page(p, memory->shard, REQUEST_RANDOM, 1);
 
+		request->version = memory->sum;
+		request->offset = memory->phase == FROM_THERE_ON;
 		if (memory->phase == ANYWHERE)
 			request->handle = spread(memory->sum);
-		memory->phase = FROM_THE_START;
+		memory->phase = FROM_THERE_ON;
 	}
 }
 
@@ -553,7 +555,7 @@ resp_compose_randomkey(struct resp_compose *c, const struct resp_run *run)
 		else
 			outq_splice(c->reply->out, &memory->gathered);
 		memory->finished = true;
-	} else if (memory->cursor == 0 && (run->requests->options & REQUEST_RANDOM) == 0 && ++memory->ends == 2) {
+	} else if (memory->cursor == 0 && ++memory->ends == 2) {
 		resp_null(c);
 		memory->finished = true;
 	}

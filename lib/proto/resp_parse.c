@@ -287,6 +287,9 @@ run_command(struct resp_parse *p)
 	if (code == RESP_REPLY_UNKNOWN && is_http(p)) {
 		p->pass->close = true;
 		p->stop = true;
+	} else if (code != RESP_REPLY_COMPOSED && p->command && p->command->verb == RESP_EXEC) {
+		resp_forget_transaction(p->state, p->pass->blocks);
+		resp_refuse(p, code == RESP_REPLY_ARITY ? RESP_REPLY_EXEC_ARITY : RESP_REPLY_EXEC_NO_AUTH);
 	} else if (code != RESP_REPLY_COMPOSED) {
 		if (queues)
 			p->state->mode |= RESP_MODE_ABORTED;
@@ -408,60 +411,11 @@ ask_for_body(struct resp_parse *p, const struct resp_hole *hole)
 	p->state->mode &= (uint8_t)~RESP_MODE_ASKING;
 	p->state->body_verb = p->command->verb;
 	p->state->body_args = p->args.count - value - 1;
+	p->state->mark = (struct resp_mark){ 0, 0 };
 	pass->body = true;
 	pass->body_len = hole->arg_len;
 	pass->consumed = p->at + hole->arg_at;
 	return true;
-}
-
-/* What stands behind a value that came as a body. */
-static void
-parse_behind_body(struct resp_parse *p)
-{
-	struct stream_pass *pass = p->pass;
-	struct resp_args *args = &p->args;
-	struct resp_set_options options = { 0 };
-	struct resp_hole hole = { 0 };
-	struct request *request;
-	uint32_t at = 2;
-
-	args->text = pass->input;
-	args->count = p->state->body_args;
-	args->held = 0;
-	args->is_inline = args->quoted = false;
-	pass->wanted = 2 + args->count * 6;
-	if (pass->input.len < pass->wanted)
-		return;
-	p->command = resp_command(p->state->body_verb);
-	p->text_at = 0;
-	for (uint32_t i = 0; i < args->count; i++) {
-		enum resp_found found = resp_read_bulk(pass->input, &at, i, true, args, &hole);
-
-		if (found == RESP_CUT) {
-			pass->wanted = hole.wanted;
-			return;
-		}
-		if (found != RESP_WHOLE) {
-			pass->consumed = pass->input.len;
-			resp_refuse(p, hole.error);
-			pass->close = true;
-			return;
-		}
-	}
-	pass->wanted = 0;
-	pass->consumed = at;
-	if (args->count > args->held) {
-		resp_refuse(p, RESP_REPLY_SYNTAX);
-		return;
-	}
-	if (args->count > 0 && !resp_set_options(p, args->at, args->held, false, &options))
-		return;
-	request = resp_request(p, OP_SET);
-	*request = pass->body_request;
-	request->text_at = 0;
-	request->value = pass->body_value;
-	if (args->count > 0)
-		resp_set_request(request, p->command->verb, &options);
 }
 
 static void
@@ -485,6 +439,58 @@ stop_refused(struct resp_parse *p, const struct resp_hole *hole)
 	p->state->skip_bytes = hole->skip_bytes;
 	p->state->skip_args = hole->skip_args;
 	p->pass->consumed = p->at + hole->consumed;
+}
+
+/* What stands behind a value that came as a body. */
+static void
+parse_behind_body(struct resp_parse *p)
+{
+	struct stream_pass *pass = p->pass;
+	struct resp_args *args = &p->args;
+	struct resp_set_options options = { 0 };
+	struct resp_hole hole = { 0 };
+	struct request *request;
+	uint32_t at = 2;
+
+	args->text = pass->input;
+	args->count = p->state->body_args;
+	args->held = 0;
+	args->is_inline = args->quoted = false;
+	pass->wanted = 2;
+	if (pass->input.len < pass->wanted)
+		return;
+	p->command = resp_command(p->state->body_verb);
+	p->text_at = 0;
+	for (uint32_t i = 0; i < args->count; i++) {
+		enum resp_found found = resp_read_bulk(pass->input, &at, i, true, args, &hole);
+
+		if (found == RESP_CUT) {
+			pass->wanted = hole.wanted;
+			return;
+		}
+		if (found == RESP_REFUSED) {
+			stop_refused(p, &hole);
+			return;
+		}
+		if (found != RESP_WHOLE) {
+			stop_broken(p, &hole);
+			return;
+		}
+	}
+	pass->wanted = 0;
+	pass->consumed = at;
+	if (args->count > args->held) {
+		resp_refuse(p, RESP_REPLY_SYNTAX);
+		return;
+	}
+	if (args->count > 0 && !resp_set_options(p, args->at, args->held, false, &options))
+		return;
+	request = resp_request(p, OP_SET);
+	*request = pass->body_request;
+	request->text_at = 0;
+	request->value = pass->body_value;
+	if (args->count > 0)
+		resp_set_request(request, p->command->verb, &options);
 }
 
 /* Room for an inline command that is quoted: one a pass, as composers read its words, too. */
@@ -515,8 +521,10 @@ parse_one(struct resp_parse *p)
 	struct view rest = view_of(pass->input.data + p->at, pass->input.len - p->at);
 	bool known = p->state->mode & RESP_MODE_KNOWN;
 	struct resp_hole hole = { 0 };
-	enum resp_found found = resp_read(rest, known, NULL, &p->args, &hole);
+	enum resp_found found = resp_read_on(rest, known, NULL, &p->args, &hole, &p->state->mark);
 
+	if (found != RESP_CUT)
+		p->state->mark = (struct resp_mark){ 0, 0 };
 	p->text_at = p->at;
 	p->command = NULL;
 	if (found == RESP_NEEDS_WORDS) {

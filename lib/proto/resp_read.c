@@ -274,7 +274,6 @@ resp_read_bulk(struct view bytes, uint32_t *at, uint32_t i, bool known, struct r
 	enum resp_found found;
 	int64_t len;
 
-	/* Each argument to come takes six bytes at least: "$0", and CRLF twice. */
 	hole->arg = i;
 	hole->arg_len = 0;
 	if (*at < bytes.len && bytes.data[*at] != '$' && memchr(bytes.data + *at, '\r', bytes.len - *at)) {
@@ -283,8 +282,6 @@ resp_read_bulk(struct view bytes, uint32_t *at, uint32_t i, bool known, struct r
 		return RESP_BROKEN;
 	}
 	found = read_length(bytes, at, &len, RESP_REPLY_BROKEN_BULK_COUNT, RESP_REPLY_BROKEN_BULK, hole);
-	if (found == RESP_CUT && *at + left * 6ull <= RESP_COMMAND_MAX && hole->wanted < *at + left * 6)
-		hole->wanted = *at + left * 6;
 	if (found != RESP_WHOLE)
 		return found;
 	if (len < 0 || len > RESP_BULK_MAX || (!known && len > 16384)) {
@@ -293,6 +290,7 @@ resp_read_bulk(struct view bytes, uint32_t *at, uint32_t i, bool known, struct r
 	}
 	hole->arg_at = *at;
 	hole->arg_len = (uint32_t)len;
+	/* Each argument to come takes six bytes at least: "$0", and CRLF twice. */
 	if (len > VALUE_LEN_MAX || *at + (uint64_t)len + 2 + (left - 1) * 6ull > RESP_COMMAND_MAX) {
 		hole->error = len > VALUE_LEN_MAX ? RESP_REPLY_TOO_LARGE : RESP_REPLY_TOO_LONG;
 		hole->consumed = *at;
@@ -301,7 +299,7 @@ resp_read_bulk(struct view bytes, uint32_t *at, uint32_t i, bool known, struct r
 		return RESP_REFUSED;
 	}
 	if (bytes.len - *at < (uint64_t)len + 2) {
-		hole->wanted = *at + (uint32_t)len + 2 + (left - 1) * 6;
+		hole->wanted = *at + (uint32_t)len + 2;
 		return RESP_CUT;
 	}
 	if (i < RESP_ARGS_HELD)
@@ -312,6 +310,15 @@ resp_read_bulk(struct view bytes, uint32_t *at, uint32_t i, bool known, struct r
 
 enum resp_found
 resp_read(struct view bytes, bool known, struct resp_piece *words, struct resp_args *args, struct resp_hole *hole)
+{
+	struct resp_mark none = { 0, 0 };
+
+	return resp_read_on(bytes, known, words, args, hole, &none);
+}
+
+enum resp_found
+resp_read_on(struct view bytes, bool known, struct resp_piece *words, struct resp_args *args, struct resp_hole *hole,
+    struct resp_mark *mark)
 {
 	enum resp_found found;
 	uint32_t at = 0;
@@ -336,7 +343,16 @@ resp_read(struct view bytes, bool known, struct resp_piece *words, struct resp_a
 	}
 	args->count = count > 0 ? (uint32_t)count : 0;
 	for (uint32_t i = 0; i < args->count; i++) {
+		uint32_t begin;
+
+		if (i == RESP_ARGS_HELD && mark->arg > i) {
+			i = mark->arg;
+			at = mark->at;
+		}
+		begin = at;
 		found = resp_read_bulk(bytes, &at, i, known, args, hole);
+		if (found == RESP_CUT)
+			*mark = (struct resp_mark){ i, begin };
 		if (found != RESP_WHOLE)
 			return found;
 	}

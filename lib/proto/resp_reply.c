@@ -264,7 +264,9 @@ named(struct resp_compose *c, const struct resp_run *run, enum resp_reply_code c
 		unknown_command(out, &args);
 		break;
 	case RESP_REPLY_UNKNOWN_SUB:
-		resp_text(out, "-ERR unknown subcommand '");
+	case RESP_REPLY_SUB_ARITY:
+		resp_text(out, code == RESP_REPLY_UNKNOWN_SUB ? "-ERR unknown subcommand '" :
+		    "-ERR unknown subcommand or wrong number of arguments for '");
 		put_sent(out, args.at[1], 128);
 		resp_text(out, "'. Try ");
 		upper(out, run->command->name);

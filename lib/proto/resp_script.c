@@ -429,7 +429,9 @@ resp_parse_eval(struct resp_parse *p)
 	enum resp_script script;
 	int64_t keys;
 
-	if (!resp_number(args->at[2], &keys)) {
+	if (is_by_sha1(verb) && args->at[1].len != 2 * RESP_SHA1_LEN) {
+		resp_refuse(p, RESP_REPLY_NO_SCRIPT);
+	} else if (!resp_number(args->at[2], &keys)) {
 		resp_refuse(p, RESP_REPLY_NOT_INTEGER);
 	} else if (keys > (int64_t)args->count - 3) {
 		resp_refuse(p, RESP_REPLY_BAD_NUMKEYS);
@@ -514,12 +516,6 @@ resp_compose_script_load(struct resp_compose *c, const struct resp_run *run)
 	resp_sha1(args.at[2], sha1);
 	sha1_text(sha1, text);
 	resp_bulk_text(&c->out, text);
-}
-
-void
-resp_parse_script_exists(struct resp_parse *p)
-{
-	resp_refuse(p, RESP_REPLY_COMPOSED);
 }
 
 void

@@ -327,9 +327,9 @@ resp_parse_slowlog(struct resp_parse *p)
 	int64_t count = 0;
 
 	if (p->args.count > 3)
-		resp_refuse(p, RESP_REPLY_ARITY);
+		resp_refuse(p, RESP_REPLY_SUB_ARITY);
 	else if (p->args.count == 3 && !resp_number(p->args.at[2], &count))
-		resp_refuse(p, RESP_REPLY_NOT_INTEGER);
+		resp_refuse(p, RESP_REPLY_SLOWLOG_COUNT);
 	else
 		resp_refuse(p, count < -1 ? RESP_REPLY_SLOWLOG_COUNT : RESP_REPLY_COMPOSED);
 }

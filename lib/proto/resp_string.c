@@ -154,6 +154,18 @@ resp_compose_value(struct resp_compose *c, const struct resp_run *run)
 }
 
 void
+resp_compose_getex(struct resp_compose *c, const struct resp_run *run)
+{
+	struct request complaint = { .op = OP_NONE, .local = (uint8_t)run->requests->length, .text_at = run->requests->text_at };
+	struct resp_run alone = { .command = run->command, .requests = &complaint, .responses = run->responses, .count = 1 };
+
+	if (run->requests->length != 0 && run->responses->status == OP_STATUS_OK)
+		resp_compose_reply(c, &alone);
+	else
+		resp_compose_value(c, run);
+}
+
+void
 resp_parse_getdel(struct resp_parse *p)
 {
 	struct request *request = resp_key_request(p, OP_DELETE, p->args.at[1]);
@@ -172,8 +184,17 @@ resp_parse_getex(struct resp_parse *p)
 		resp_refuse(p, RESP_REPLY_SYNTAX);
 		return;
 	}
-	if (!resp_set_options(p, p->args.at + 2, p->args.count - 2, true, &options))
+	if (!resp_set_options(p, p->args.at + 2, p->args.count - 2, true, &options)) {
+		request = &p->pass->requests[p->pass->count - 1];
+		if (request->local == RESP_REPLY_SYNTAX || p->args.at[1].len == 0 || p->args.at[1].len > RESP_KEY_LEN_MAX)
+			return;
+		/* Redis looks for the key before it looks at the time: the complaint is for a key that is there. */
+		request->op = OP_META;
+		request->key = p->args.at[1];
+		request->length = request->local;
+		request->local = 0;
 		return;
+	}
 	request = resp_key_request(p, options.has_expiry || options.persist ? OP_GAT : OP_GET, p->args.at[1]);
 	if (!request)
 		return;

@@ -19,7 +19,7 @@ answer(struct serve *serve, struct response *response, uint32_t position, uint32
 static bool
 begins_with(struct view key, struct view prefix)
 {
-	return key.len >= prefix.len && memcmp(key.data, prefix.data, prefix.len) == 0;
+	return prefix.len == 0 || (key.len >= prefix.len && memcmp(key.data, prefix.data, prefix.len) == 0);
 }
 
 /* Keys that are too long for a protocol's pages are left out of them. */
@@ -70,6 +70,67 @@ keys(struct serve *serve, const struct now *now, const struct request *request, 
 	serve->scratch_used += response->value.len;
 }
 
+enum { RANDOM_PROBES = 64 };
+
+/* splitmix64. */
+static uint64_t
+spread(uint64_t x)
+{
+	x += 0x9e3779b97f4a7c15;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return x ^ x >> 31;
+}
+
+/* Live items of LIST_POSITIONS positions from `from` on; *position is that of number `nth`, if there are so many. */
+static ON_WORKER uint32_t
+count_from(struct serve *serve, const struct now *now, uint32_t from, uint32_t nth, uint32_t *position)
+{
+	uint32_t steps = LIST_POSITIONS, count = 0;
+
+	while (shard_walk(serve->shard, now, &from, &steps))
+		if (count++ == nth)
+			*position = from - 1;
+	return count;
+}
+
+static ON_WORKER bool
+probe(struct serve *serve, const struct now *now, uint64_t x, uint32_t *found)
+{
+	for (uint32_t i = 0; i < RANDOM_PROBES; i++) {
+		uint32_t position, steps = 1;
+
+		x = spread(x);
+		*found = position = (uint32_t)(x % shard_positions(serve->shard));
+		if (shard_walk(serve->shard, now, &position, &steps))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Some key: what stands at the first of several random positions where something does. In a table that is nearly empty
+ * keys may stand together: any of those that follow the position asked for closely.
+ */
+static ON_WORKER void
+random_key(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
+{
+	struct request found = *request;
+	uint32_t from = (uint32_t)(request->handle % shard_positions(serve->shard)), position = from, count;
+
+	found.length = 1;
+	if (request->offset != 0 || !probe(serve, now, request->version, &position)) {
+		count = count_from(serve, now, from, 0, &position);
+		if (count > 0) {
+			count = count_from(serve, now, position, 0, &from);
+			count_from(serve, now, position, (uint32_t)(request->version % count), &from);
+			position = from;
+		}
+	}
+	found.handle = position;
+	keys(serve, now, &found, LIST_POSITIONS, response);
+}
+
 static ON_WORKER void
 expire(struct serve *serve, const struct now *now, const struct request *request, uint32_t steps,
     struct response *response)
@@ -91,16 +152,10 @@ evict(struct serve *serve, const struct now *now, const struct request *request,
 void
 list_execute(struct serve *serve, const struct now *now, const struct request *request, struct response *response)
 {
-	struct request random;
-
-	if (request->op == OP_KEYS && (request->options & REQUEST_RANDOM)) {
-		random = *request;
-		random.handle %= shard_positions(serve->shard);
-		request = &random;
-	}
 	if (request->op == OP_KEYS && request->length == 0)
 		respond(response, OP_STATUS_BAD_REQUEST); /* it would not get anywhere */
-	else if (request->op != OP_EVICT && request->handle >= shard_positions(serve->shard))
+	else if (request->op != OP_EVICT && !(request->options & REQUEST_RANDOM) &&
+	    request->handle >= shard_positions(serve->shard))
 		respond(response, OP_STATUS_BAD_RANGE);
 	else if (request->op == OP_KEYS && (request->options & REQUEST_TALLY))
 		answer(serve, response, 0, shard_live(serve->shard, now));
@@ -108,7 +163,9 @@ list_execute(struct serve *serve, const struct now *now, const struct request *r
 		respond(response, OP_STATUS_BUSY);
 	else {
 		serve->list_left -= LIST_POSITIONS;
-		if (request->op == OP_KEYS)
+		if (request->op == OP_KEYS && (request->options & REQUEST_RANDOM))
+			random_key(serve, now, request, response);
+		else if (request->op == OP_KEYS)
 			keys(serve, now, request, LIST_POSITIONS, response);
 		else if (request->op == OP_EXPIRE)
 			expire(serve, now, request, LIST_POSITIONS, response);
