@@ -11,6 +11,7 @@ import pytest
 import streams
 from comparison import both, difference, report
 from conversations import LETTERS, Command, Talker
+from deviations import DEVIATIONS, STREAM_DEVIATIONS
 
 
 class StreamTalker(Talker):
@@ -152,3 +153,15 @@ def test_keys_in_base64(memcached, node):
                  b"mg Y!WJ$j b k\r\nmg YQ==YQ== b k\r\nmd Zm9v b k O1\r\nmd Zm9v b q k\r\n", b"ma bg== b N0 J5 v k\r\nma bg== b v k O3\r\nget n\r\n",
                  b"me Zm9 b\r\nme\r\nme " + b"k" * 251 + b"\r\n", b"mg %s b\r\n" % base64.b64encode(b"k" * 187)):
         both(memcached, node, b"flush_all\r\n" + text)
+
+
+@pytest.mark.parametrize("deviation", [deviation for deviation in DEVIATIONS if not deviation.udp_only] + STREAM_DEVIATIONS,
+                         ids=lambda deviation: deviation.name)
+def test_deviations_are_what_the_table_says(hasty, deviation):
+    for text in (b"flush_all\r\n",) + deviation.before:
+        hasty.memcached.ask(text), hasty.node.ask(text)
+    if deviation.memcached is not None:
+        reply = hasty.memcached.ask(deviation.text)
+        assert re.fullmatch(deviation.memcached, reply, re.S), reply
+    reply = hasty.node.ask(deviation.text)
+    assert re.fullmatch(deviation.slipring, reply, re.S), reply
