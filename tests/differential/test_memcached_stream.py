@@ -69,15 +69,18 @@ class StreamTalker(Talker):
 @pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30)), ids=("one_worker", "small_portions", "three_workers"))
 def pair(request):
     seed = request.config.getoption("--seed") or random.SystemRandom().randrange(10**9)
-    pair = streams.Pair(streams.TextEnd, request.param[0], request.param[1], seed)
+    target = request.config.getoption("--target")
+    if target and request.param != (1, 100000):
+        pytest.skip("the target reads as it reads")
+    pair = streams.Pair(streams.TextEnd, request.param[0], request.param[1], seed, target)
     yield pair
     pair.close()
 
 
 @pytest.fixture(scope="module")
-def hasty():
+def hasty(request):
     """In small portions a large value takes seconds, and shows nothing that a smaller one does not."""
-    pair = streams.Pair(streams.TextEnd, 2, 300000, 1)
+    pair = streams.Pair(streams.TextEnd, 2, 300000, 1, request.config.getoption("--target"))
     yield pair
     pair.close()
 
