@@ -134,8 +134,8 @@ class Pair:
     """memcached and a node, each spoken to over one connection; `end` makes them. The node is started here or, when
     `target` is given, running elsewhere."""
 
-    def __init__(self, end, workers, portions, seed, target=None):
-        self.end, self.target, self.options = end, target, (workers, "--portions", str(portions), "--seed", str(seed))
+    def __init__(self, end, workers, portions, seed, target=None, nodes=1):
+        self.end, self.target, self.options = end, target, (workers, "--portions", str(portions), "--seed", str(seed), "--nodes", str(nodes))
         self.start()
 
     def start(self):

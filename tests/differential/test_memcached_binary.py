@@ -147,13 +147,14 @@ class Comparison:
             self.batch(batch)
 
 
-@pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30)), ids=("one_worker", "small_portions", "three_workers"))
+@pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30), (2, 300, 3)),
+                ids=("one_worker", "small_portions", "three_workers", "three_nodes"))
 def pair(request):
     seed = request.config.getoption("--seed") or random.SystemRandom().randrange(10**9)
     target = request.config.getoption("--target")
     if target and request.param != (1, 100000):
         pytest.skip("the target reads as it reads")
-    pair = streams.Pair(streams.BinaryEnd, request.param[0], request.param[1], seed, target)
+    pair = streams.Pair(streams.BinaryEnd, request.param[0], request.param[1], seed, target, *request.param[2:])
     yield pair
     pair.close()
 
