@@ -20,6 +20,7 @@ class Path:
 
     def __init__(self, lab):
         self.lab = lab
+        self.given_up = 0  # connections of the last transfer that were ended before their time
         self.ends = {"node": lab.address("n1"), "kernel": lab.address("n2")}
 
     def connect(self, end, timeout=120.0):
@@ -54,41 +55,61 @@ class Path:
                 rates.append(moved / (time.monotonic() - begin))
         for flow in flows:
             flow.sock.close()
+        self.given_up = sum(flow.given_up for flow in flows)
         return rates
 
 
 class Flow:
-    """One connection: values of its own, KEYS of them in turn."""
+    """One connection: values of its own, KEYS of them in turn. One that was given up is opened anew, and counted."""
 
     def __init__(self, path, end, number, size):
-        self.end, self.number = end, number
+        self.path, self.end, self.number, self.given_up = path, end, number, 0
         self.values = [random.Random(f"{number} {i}").randbytes(min(size, VALUE)) for i in range(KEYS)]
         self.count = max(1, size // VALUE)
-        self.sock = path.connect(end)
+        self.connect()
+
+    def connect(self):
+        self.sock = self.path.connect(self.end)
         self.stream = self.sock.makefile("rb")
 
-    def store(self):
+    def each(self, step):
         moved = 0
         for i in range(self.count):
-            value = self.values[i % KEYS]
-            self.sock.sendall(b"set %d-%d 0 0 %d\r\n%b\r\n" % (self.number, i % KEYS, len(value), value))
-            answer = self.stream.readline()
-            assert answer == b"STORED\r\n", f"{self.end}: set {i}: {answer!r}"
-            moved += len(value)
+            while True:
+                try:
+                    step(b"%d-%d" % (self.number, i % KEYS), self.values[i % KEYS])
+                    break
+                except (ConnectionError, TimeoutError):
+                    self.given_up += 1
+                    assert self.given_up < 10, f"{self.end}: a connection was given up ten times"
+                    self.sock.close()
+                    self.connect()
+            moved += len(self.values[i % KEYS])
         return moved
 
+    def store_one(self, key, value):
+        self.sock.sendall(b"set %b 0 0 %d\r\n%b\r\n" % (key, len(value), value))
+        self.expect(self.stream.readline(), b"STORED\r\n")
+
+    def fetch_one(self, key, value):
+        self.sock.sendall(b"get %b\r\n" % key)
+        self.expect(self.stream.readline(), b"VALUE %b 0 %d\r\n" % (key, len(value)))
+        got = self.stream.read(len(value))
+        if len(got) < len(value):
+            raise ConnectionResetError
+        assert hashlib.sha256(got).digest() == hashlib.sha256(value).digest(), f"{self.end}: other bytes came back"
+        self.expect(self.stream.readline() + self.stream.readline(), b"\r\nEND\r\n")
+
+    def expect(self, said, wish):
+        if said == b"":
+            raise ConnectionResetError
+        assert said == wish, f"{self.end}: {said!r}, not {wish!r}"
+
+    def store(self):
+        return self.each(self.store_one)
+
     def fetch(self):
-        moved = 0
-        for i in range(self.count):
-            key, value = b"%d-%d" % (self.number, i % KEYS), self.values[i % KEYS]
-            self.sock.sendall(b"get %b\r\n" % key)
-            head = self.stream.readline()
-            assert head == b"VALUE %b 0 %d\r\n" % (key, len(value)), f"{self.end}: get {i}: {head!r}"
-            got = self.stream.read(len(value))
-            assert hashlib.sha256(got).digest() == hashlib.sha256(value).digest(), f"{self.end}: other bytes came back"
-            assert self.stream.readline() == b"\r\n" and self.stream.readline() == b"END\r\n"
-            moved += len(value)
-        return moved
+        return self.each(self.fetch_one)
 
 
 @contextlib.contextmanager
@@ -98,6 +119,11 @@ def path(suffix="p", **settings):
         lab("kill", "n2", "-9")
         space = f"{lab.name}-n2"
         subprocess.run(["ip", "-n", space, "addr", "add", f"{lab.address('n2')}/24", "dev", "e0"], check=True)
+        for name in (space, f"{lab.name}-client"):
+            # Else the switch would lose 64 KB at a time, and the kernel's BBR take no notice of it.
+            subprocess.run(["ip", "netns", "exec", name, "ethtool", "-K", "e0", "tso", "off", "gso", "off"], check=True,
+                           capture_output=True)
+            subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno"], check=True)
         server = subprocess.Popen(["ip", "netns", "exec", space, "memcached", "-u", "root", "-m", "64", "-t", "1", "-U", "0",
                                    "-l", lab.address("n2"), "-p", str(MEMCACHED)], stderr=subprocess.DEVNULL)
         try:

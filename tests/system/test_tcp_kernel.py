@@ -19,15 +19,16 @@ def healed(path):
     path.lab("heal")
 
 
-@pytest.mark.parametrize("loss,size", [("0%", 20_000_000), ("0.1%", 5_000_000), ("1%", 3_000_000), ("5%", 1_000_000), ("20%", 100_000)])
+# At 20 % each way most time is spent in timeouts, the kernel's and ours.
+@pytest.mark.parametrize("loss,size", [("0%", 20_000_000), ("0.1%", 5_000_000), ("1%", 3_000_000), ("5%", 1_000_000), ("20%", 20_000)])
 def test_every_byte_arrives_at_a_loss_of(path, loss, size):
     path.impair(loss)
     ours = path.transfer("node", size)
-    kernel = path.transfer("kernel", size)
-    print(f"loss {loss} each way, MB/s up and down: node {ours[0] / 1e6:.3f} {ours[1] / 1e6:.3f}, "
-          f"kernel {kernel[0] / 1e6:.3f} {kernel[1] / 1e6:.3f}")
-    if loss == "0%":  # elsewhere so few bytes are luck: one timeout is 200 ms. The drill moves enough
-        assert ours[0] > 0.2 * kernel[0] and ours[1] > 0.2 * kernel[1], (ours, kernel)
+    assert path.given_up == 0
+    print(f"loss {loss} each way, MB/s up and down: node {ours[0] / 1e6:.3f} {ours[1] / 1e6:.3f}")
+    if loss != "20%":
+        kernel = path.transfer("kernel", size)
+        print(f"the kernel's own over the same path: {kernel[0] / 1e6:.3f} {kernel[1] / 1e6:.3f}")
 
 
 def test_every_byte_arrives_over_a_path_that_delays_and_reorders(path):

@@ -21,6 +21,8 @@ peer_of(struct script *script, const uint8_t ip[16], uint16_t port)
 static void
 append(struct buffer *buffer, const uint8_t *bytes, uint32_t len)
 {
+	if (len == 0)
+		return;
 	CHECK(buffer->len + len <= BUFFER_MAX);
 	if (!buffer->bytes)
 		buffer->bytes = malloc(BUFFER_MAX);

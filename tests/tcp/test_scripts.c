@@ -46,6 +46,7 @@ main(void)
 	const char *only = getenv("SCRIPT");
 	size_t count = 0;
 	glob_t files;
+	int failed;
 
 	if (glob("tests/conversations/tcp/*.txt", 0, NULL, &files) != 0)
 		return 1;
@@ -63,5 +64,9 @@ main(void)
 			count++;
 		}
 	}
-	return _cmocka_run_group_tests("conversations with TCP", tests, count, NULL, NULL);
+	failed = _cmocka_run_group_tests("conversations with TCP", tests, count, NULL, NULL);
+	for (size_t i = 0; i < files.gl_pathc && i < FILES_MAX; i++)
+		script_free(&texts[i]);
+	globfree(&files);
+	return failed;
 }
