@@ -113,7 +113,7 @@ compose_tcp(const struct config *config, struct tcp_config *tcp)
 		listen_on(tcp, config->memcached_port, SERVICE_MEMCACHED_STREAM);
 	if (config->resp_enabled)
 		listen_on(tcp, config->resp_port, SERVICE_RESP);
-	tcp->zero_window_s = (uint32_t)(config->tcp_zero_window / NS_PER_SEC);
+	tcp->zero_window_s = tcp->backlog_s = (uint32_t)(config->tcp_zero_window / NS_PER_SEC);
 	tcp->partial_s = (uint32_t)(config->tcp_partial / NS_PER_SEC);
 	tcp->connections_max = config->tcp_connections;
 	tcp->memory_bytes = config->tcp_memory;

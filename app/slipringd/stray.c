@@ -60,7 +60,7 @@ stray_mark(struct worker *w)
 }
 
 /* net took headers off the front as it went: the frame begins where the IP header's Ethernet header stands now. */
-static void
+static ON_WORKER void
 hand_on(struct worker *w, struct tcp_segment *segment)
 {
 	struct datagram whole = { .payload = segment->pkt->data, .payload_len = segment->pkt->len, .service = SERVICE_FRAME };

@@ -167,6 +167,7 @@ start(struct port *port, const struct io_config *config, struct error *error)
 		return error_set(error, STATUS_UNAVAILABLE, "interface %s: %s did not start: %s",
 		    port->interface, port->driver, rte_strerror(-rc));
 	rte_eth_promiscuous_enable(port->id); /* refused by some vdevs, which see everything anyway */
+	rte_eth_allmulticast_enable(port->id); /* virtual functions may not be promiscuous; IPv6's groups must come through */
 	port->fd = new_socket(seen);
 	if (port->fd < 0 && may_interrupt(port)) {
 		port->fd = rte_eth_dev_rx_intr_ctl_q_get_fd(port->id, port->queue);

@@ -19,6 +19,7 @@ tcp_defaults(struct tcp_config *config)
 		.idle_timeout_s = 0,
 		.keepalive_s = 300,
 		.zero_window_s = 60,
+		.backlog_s = 60,
 		.partial_s = 60,
 		.give_up_s = 120, /* RFC 9293 3.8.3: R2 "SHOULD correspond to at least 100 seconds" */
 		.mtu = MTU,
@@ -346,11 +347,22 @@ apply_close(struct tcp *tcp, struct tcp_conn *conn)
 	tcp_ooo_clear(tcp, conn);
 }
 
+/* Is more queued than there should be, and since when? */
+static void
+apply_over(struct tcp *tcp, struct tcp_conn *conn)
+{
+	if (conn->out.len <= tcp->config.output_max || conn_is(conn, CONN_OVER))
+		return;
+	conn->flags |= CONN_OVER;
+	conn->over_ms = tcp->now_ms;
+	tcp_timers_arm(tcp, conn);
+}
+
 /* Since when is a request incomplete? */
 static void
 apply_partial(struct tcp *tcp, struct tcp_conn *conn, bool progress)
 {
-	if (!conn->in || conn_is(conn, CONN_PAUSED))
+	if (!conn->in || conn_is(conn, CONN_PAUSED | CONN_OVER)) /* then it is not the peer who lets us wait for more */
 		conn->flags &= ~CONN_PARTIAL;
 	else if (!conn_is(conn, CONN_PARTIAL) || progress) {
 		conn->flags |= CONN_PARTIAL;
@@ -380,10 +392,9 @@ apply_turn(struct tcp *tcp, struct tcp_conn *conn, const struct turn *turn)
 		}
 		if (turn->again)
 			conn->flags |= CONN_FORCE;
+		apply_over(tcp, conn);
 		apply_partial(tcp, conn, turn->consumed > 0 || room_over);
 	}
-	if (conn->out.len > tcp->config.output_max)
-		conn->flags |= CONN_OVER;
 	if (is_due(tcp, conn))
 		tcp_list_turn(tcp, conn);
 	tcp_list_output(tcp, conn);

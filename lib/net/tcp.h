@@ -45,6 +45,7 @@ struct tcp_config {
 	uint32_t input_max;           /* unread bytes of one connection, unless a turn wants more */
 	uint32_t output_max;          /* bytes written and not acknowledged; a connection beyond is not readable */
 	uint32_t rto_min_us, idle_timeout_s, keepalive_s, zero_window_s, partial_s; /* 0: never */
+	uint32_t backlog_s;           /* over output_max for so long, and 1 ms a byte acknowledged; 0: for ever */
 	uint32_t give_up_s;           /* RFC 9293's R2: no answer to retransmissions for so long */
 	uint16_t mtu;
 	uint8_t secret[16];           /* of initial sequence numbers, cookies and the table; random per boot */

@@ -39,7 +39,7 @@ check_timestamps(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed
 		return DROP_NONE;
 	if (!p->options.has_timestamps)
 		return DROP_TCP_NO_TIMESTAMP;
-	if (!seq_lt(p->options.tsval, conn->ts_recent) || tcp->now_ms - conn->ts_recent_ms > PAWS_VALID_MS)
+	if (!seq_lt(p->options.tsval, conn->ts_recent) || tcp->now_ms - conn->last_rx_ms > PAWS_VALID_MS)
 		return DROP_NONE;
 	conn->flags |= CONN_ACK;
 	return DROP_TCP_PAWS;
@@ -102,16 +102,16 @@ check_flags(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p)
 	return p->flags & TCP_ACK ? DROP_NONE : DROP_TCP_FLAGS;
 }
 
-/* RFC 9293 3.10.7.4: "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND". */
+/*
+ * RFC 9293 3.10.7.4: "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)), set SND.WND". Also when
+ * the ACK is newer than any: data that is sent again has an old number, and without its window the edge
+ * would move with SND.UNA beyond what the peer has offered (found by the simulator, seed 50261).
+ */
 static void
 update_window(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p)
 {
 	uint32_t window = (uint32_t)p->window << conn->snd_shift, old = conn->snd_wnd;
 
-	/*
-	 * Nor must an ACK of new data leave an old window behind, as when a gap is filled by a segment that is older than what
-	 * stood beyond it: the right edge, counted from the new SND.UNA, would be beyond all that was offered.
-	 */
 	if (!seq_lt(conn->snd_una, p->ack) && !seq_lt(conn->snd_wl1, p->seq) &&
 	    !(conn->snd_wl1 == p->seq && seq_le(conn->snd_wl2, p->ack)))
 		return;
@@ -162,17 +162,19 @@ check_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p)
 	}
 	/* RFC 7323 4.3 (2): "If: SEG.TSval >= TS.Recent and SEG.SEQ <= Last.ACK.sent then SEG.TSval is copied to TS.Recent". */
 	if (conn_is(conn, CONN_TIMESTAMPS) && p->options.has_timestamps && seq_le(p->seq, conn->last_ack) &&
-	    !seq_lt(p->options.tsval, conn->ts_recent)) {
+	    !seq_lt(p->options.tsval, conn->ts_recent))
 		conn->ts_recent = p->options.tsval;
-		conn->ts_recent_ms = tcp->now_ms;
-	}
 	/* "If the ACK is a duplicate (SEG.ACK =< SND.UNA), it can be ignored" - its text is not. */
 	if (seq_lt(p->ack, conn->snd_una))
 		return DROP_NONE;
 	update_window(tcp, conn, p);
 	if (conn->rtx) {
-		if (p->ack != conn->snd_una)
+		if (p->ack != conn->snd_una) {
+			uint32_t bytes = p->ack - conn->snd_una;
+
 			conn->last_data_ms = tcp->now_ms;
+			conn->over_ms = seq_lt(conn->over_ms + bytes, tcp->now_ms) ? conn->over_ms + bytes : tcp->now_ms;
+		}
 		tcp_rtx_ack(tcp, conn, p, window_same);
 		if (conn_is(conn, CONN_OVER) && conn->out.len <= tcp->config.output_max) {
 			conn->flags &= ~CONN_OVER;

@@ -249,7 +249,6 @@ tcp_open_conn(struct tcp *tcp, const struct tcp_half *half, struct tcp_parsed *p
 	conn->snd_wl1 = p->seq;
 	conn->snd_wl2 = p->ack;
 	conn->ts_recent = half->ts_recent;
-	conn->ts_recent_ms = tcp->now_ms;
 	conn->ts_offset = tcp_ts_offset(tcp, &half->peer);
 	conn->mss = (uint16_t)least(half->mss, tcp_our_mss(tcp, conn_is(conn, CONN_IPV6)));
 	conn->last_rx_ms = conn->last_tx_ms = conn->last_data_ms = conn->opened_ms = tcp->now_ms;

@@ -102,13 +102,14 @@ void
 tcp_rack_probe(struct tcp *tcp, struct tcp_conn *conn)
 {
 	struct tcp_rtx *rtx = conn->rtx;
+	uint32_t edge = conn->snd_una + conn->snd_wnd, flight = conn->snd_nxt - conn->snd_una;
+	uint32_t queued = conn->out.len > flight ? conn->out.len - flight : 0;
 
 	rtx->tlp = TLP_PROBED;
 	rtx->tlp_end = conn->snd_nxt;
 	counter_add(tcp->counters, COUNTER_TCP_TAIL_PROBES, 1);
 	tcp_list_output(tcp, conn);
-	if (conn->out.len > conn->snd_nxt - conn->snd_una && seq_lt(conn->snd_nxt, conn->snd_una + conn->snd_wnd) &&
-	    !conn_is(conn, CONN_FIN_SENT)) {
+	if (queued > 0 && seq_lt(conn->snd_nxt, edge) && edge - conn->snd_nxt >= least(queued, conn->mss)) {
 		rtx->tlp_new = true;
 		return;
 	}

@@ -164,7 +164,8 @@ struct tcp_conn {
 	uint32_t acked;         /* bytes acknowledged since cwnd grew (RFC 3465) */
 	uint32_t max_wnd;       /* the largest window the peer offered */
 	uint32_t last_ack;      /* Last.ACK.sent (RFC 7323 4.3) */
-	uint32_t ts_recent_ms, last_tx_ms, last_rx_ms;
+	uint32_t over_ms;       /* since when CONN_OVER, later by what was acknowledged */
+	uint32_t last_tx_ms, last_rx_ms;
 	uint32_t rtx_due;       /* tick, if CONN_TIMER */
 	uint32_t turn_next, output_next; /* lists; position + 1 */
 	uint16_t mss;           /* payload and options of a segment, at most */

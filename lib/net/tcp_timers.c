@@ -51,6 +51,8 @@ deadline_of(const struct tcp *tcp, const struct tcp_conn *conn)
 		earlier(&deadline, conn->state_ms + FIN_WAIT_2_MS);
 	if (conn_is(conn, CONN_ZERO) && config->zero_window_s)
 		earlier(&deadline, conn->zero_ms + config->zero_window_s * 1000);
+	if (conn_is(conn, CONN_OVER) && config->backlog_s)
+		earlier(&deadline, conn->over_ms + config->backlog_s * 1000);
 	if (conn_is(conn, CONN_PARTIAL) && config->partial_s)
 		earlier(&deadline, conn->state_ms + config->partial_s * 1000);
 	return deadline;
@@ -97,6 +99,8 @@ expire(struct tcp *tcp, struct tcp_conn *conn)
 		counter_add(tcp->counters, COUNTER_TCP_FIN_TIMED_OUT, 1);
 		tcp_close_gone(tcp, conn, TCP_CLOSED);
 	} else if (conn_is(conn, CONN_ZERO) && is_over(tcp, conn->zero_ms, config->zero_window_s)) {
+		tcp_close_reset(tcp, conn, TCP_LIMIT);
+	} else if (conn_is(conn, CONN_OVER) && is_over(tcp, conn->over_ms, config->backlog_s)) {
 		tcp_close_reset(tcp, conn, TCP_LIMIT);
 	} else if (conn_is(conn, CONN_PARTIAL) && is_over(tcp, conn->state_ms, config->partial_s)) {
 		tcp_close_reset(tcp, conn, TCP_LIMIT);

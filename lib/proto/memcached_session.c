@@ -87,6 +87,8 @@ next_line(struct memcached_parser *p, struct stream_pass *pass, struct view *lin
 	session->scanned = lf ? 0 : left;
 	if (left > MEMCACHED_LINE_MAX && (left > MEMCACHED_GET_LINE_MAX || !begins_a_get(start, left)))
 		pass->close = true;
+	if (!lf && left > MEMCACHED_LINE_MAX)
+		pass->wanted = left + 1; /* or a connection that holds as much as it may unasked would wait for us */
 	return lf && !pass->close && memcached_text_line(p->payload, p->at, line, next);
 }
 

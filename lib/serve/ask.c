@@ -227,7 +227,7 @@ plan_next(struct serve *serve, const struct now *now, struct ask *ask, struct pl
 }
 
 /* Nothing is left to be asked for, or nobody wants to know. */
-static void
+static ON_WORKER void
 finish(struct serve *serve, struct burst *burst, struct ask *ask)
 {
 	if (ask->abandoned) {
@@ -246,7 +246,7 @@ line_of(struct serve *serve, const struct plan *plan)
 	return plan->core != 0 ? &serve->asks.foreign : &serve->asks.local;
 }
 
-static void
+static ON_WORKER void
 start_line(struct serve *serve, struct burst *burst, struct ask_line *line)
 {
 	while (line->first && burst->resumed_count < BURST_MAX) {

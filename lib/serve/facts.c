@@ -75,7 +75,7 @@ sum_counters(struct facts *facts, uint64_t now_ns)
 	f->connections_total = accepted;
 	f->connections = accepted > gone ? (uint32_t)(accepted - gone) : 0;
 	if (facts->summed_ns != 0 && passed_ns > 0)
-		f->operations_per_second = (uint64_t)((unsigned __int128)(done - facts->operations) * NS_PER_SEC / passed_ns);
+		f->operations_per_second = (done - facts->operations) * MS_PER_SEC / (passed_ns / NS_PER_MS + 1);
 	facts->operations = done;
 	facts->summed_ns = now_ns;
 }
@@ -100,7 +100,7 @@ facts_refresh(struct serve *serve, const struct now *now)
 	facts->facts.ring = serve->ring ? &serve->ring->snapshot : NULL;
 	facts->facts.nodes = serve->ring ? serve->ring->nodes : NULL;
 	facts->facts.self = serve->ring ? serve->ring->self : RING_NOBODY;
-	facts->facts.clients = &facts->first->client;
+	facts->facts.clients = facts->first ? &facts->first->client : NULL;
 	if (now->mono_ns < facts->due_ns)
 		return;
 	facts->due_ns = now->mono_ns + FACTS_PERIOD_NS;
@@ -139,7 +139,7 @@ facts_close(struct serve *serve, uint32_t index)
 		entry->before->client.next = entry->client.next;
 	else
 		facts->first = next;
-	facts->facts.clients = &facts->first->client;
+	facts->facts.clients = facts->first ? &facts->first->client : NULL;
 }
 
 const struct stream_facts *

@@ -51,7 +51,7 @@ settle_packet(struct pkt *pkt, const struct reply *replies, uint32_t n)
 }
 
 /* Where a frame's slot goes now: on to the worker whose turn it is, or home. */
-static void
+static ON_WORKER void
 settle_slot(struct serve *serve, struct burst *burst, const struct frame *frame)
 {
 	struct deferred *slot = frame->datagram->deferred;

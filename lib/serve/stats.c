@@ -150,16 +150,32 @@ memcached_version(const struct serve *serve, struct writer *out)
 	writer_u8(out, '\n');
 }
 
+/* Over TCP. Figures of connections are at most FACTS_PERIOD_NS old. */
+static void
+memcached_connections(const struct serve *serve, struct writer *out)
+{
+	const struct stream_facts *facts = &serve->facts.facts;
+
+	line(out, "max_connections", facts->connections_max);
+	line(out, "curr_connections", facts->connections);
+	line(out, "total_connections", facts->connections_total);
+	line(out, "rejected_connections", sum_counter(serve, COUNTER_TCP_NO_MEMORY) + sum_counter(serve, COUNTER_TCP_LIMIT));
+	line(out, "accepting_conns", facts->connections < facts->connections_max);
+}
+
 static void
 memcached_group(const struct serve *serve, const struct now *now, struct writer *out)
 {
 	struct shard_stats sum;
 
 	store_stats(serve->config.store, &sum);
+	if (serve->config.process_id != 0)
+		line(out, "pid", serve->config.process_id);
 	line(out, "uptime", uptime_seconds(serve, now));
 	line(out, "time", now->wall_ms / MS_PER_SEC);
 	memcached_version(serve, out);
 	line(out, "pointer_size", 8 * sizeof(void *));
+	memcached_connections(serve, out);
 	for (uint32_t i = 0; i < sizeof memcached_counters / sizeof *memcached_counters; i++)
 		line(out, memcached_counters[i].name, sum_counter(serve, memcached_counters[i].counter));
 	line(out, "limit_maxbytes", sum.budget_bytes);
@@ -179,10 +195,18 @@ memcached_settings_group(const struct serve *serve, struct writer *out)
 
 	store_stats(serve->config.store, &sum);
 	line(out, "maxbytes", sum.budget_bytes);
+	line(out, "maxconns", serve->facts.facts.connections_max);
+	line(out, "tcpport", serve->config.memcached_port);
 	line_text(out, "evictions", "on");
 	line(out, "num_threads", serve->config.worker_count);
 	line_text(out, "cas_enabled", "yes");
+	line_text(out, "auth_enabled_sasl", serve->config.memcached_password[0] ? "yes" : "no");
+	line_text(out, "binding_protocol", serve->config.memcached_password[0] ? "binary" : "auto-negotiate");
 	line_text(out, "flush_enabled", "yes");
+	line_text(out, "lru_crawler", "no");
+	line_text(out, "lru_maintainer_thread", "no");
+	line_text(out, "detail_enabled", "no");
+	line_text(out, "dump_enabled", "no");
 	line(out, "item_size_max", VALUE_LEN_MAX);
 }
 

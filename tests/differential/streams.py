@@ -131,16 +131,21 @@ def start_node(workers, *options):
 
 
 class Pair:
-    """memcached and a node, each spoken to over one connection; `end` makes them."""
+    """memcached and a node, each spoken to over one connection; `end` makes them. The node is started here or, when
+    `target` is given, running elsewhere."""
 
-    def __init__(self, end, workers, portions, seed):
-        self.end, self.options = end, (workers, "--portions", str(portions), "--seed", str(seed))
+    def __init__(self, end, workers, portions, seed, target=None, nodes=1):
+        self.end, self.target, self.options = end, target, (workers, "--portions", str(portions), "--seed", str(seed), "--nodes", str(nodes))
         self.start()
 
     def start(self):
         self.memcached_process, udp = ends.start_memcached()
         udp.close()
-        self.node_process, address = start_node(*self.options)
+        if self.target:
+            host, _, port = self.target.rpartition(":")
+            self.node_process, address = None, (host, int(port))
+        else:
+            self.node_process, address = start_node(*self.options)
         self.memcached, self.node = self.end(udp.address), self.end(address)
 
     def close(self):
@@ -148,9 +153,10 @@ class Pair:
         self.node.close()
         self.memcached_process.kill()
         self.memcached_process.wait()
-        self.node_process.terminate()
-        status = self.node_process.wait(10)
-        assert status == 0, f"loopback_node ended with {status}"
+        if self.node_process:
+            self.node_process.terminate()
+            status = self.node_process.wait(10)
+            assert status == 0, f"loopback_node ended with {status}"
 
     def restart(self):
         try:

@@ -147,18 +147,22 @@ class Comparison:
             self.batch(batch)
 
 
-@pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30)), ids=("one_worker", "small_portions", "three_workers"))
+@pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30), (2, 300, 3)),
+                ids=("one_worker", "small_portions", "three_workers", "three_nodes"))
 def pair(request):
     seed = request.config.getoption("--seed") or random.SystemRandom().randrange(10**9)
-    pair = streams.Pair(streams.BinaryEnd, request.param[0], request.param[1], seed)
+    target = request.config.getoption("--target")
+    if target and request.param != (1, 100000):
+        pytest.skip("the target reads as it reads")
+    pair = streams.Pair(streams.BinaryEnd, request.param[0], request.param[1], seed, target, *request.param[2:])
     yield pair
     pair.close()
 
 
 @pytest.fixture(scope="module")
-def hasty():
+def hasty(request):
     """In small portions a large value takes seconds, and shows nothing that a smaller one does not."""
-    pair = streams.Pair(streams.BinaryEnd, 2, 300000, 1)
+    pair = streams.Pair(streams.BinaryEnd, 2, 300000, 1, request.config.getoption("--target"))
     yield pair
     pair.close()
 
@@ -211,9 +215,29 @@ def stats_of(end, group=b""):
 def test_statistics(pair):
     ours, theirs = stats_of(pair.node), stats_of(pair.memcached)
     assert len(set(ours) & set(theirs)) > 30 and ours[b"version"].startswith(b"1.6.18-")
-    assert not {b"uptime", b"time", b"bytes", b"curr_items", b"cmd_get"} - set(ours)
-    assert b"maxbytes" in stats_of(pair.node, b"settings")
+    assert not {b"uptime", b"time", b"curr_connections", b"total_connections", b"bytes", b"curr_items", b"cmd_get"} - set(ours)
+    assert not {b"maxbytes", b"maxconns", b"lru_crawler"} - set(stats_of(pair.node, b"settings"))
+    assert not set(stats_of(pair.node, b"settings")) - set(stats_of(pair.memcached, b"settings"))
     assert pair.node.ask(packet(0x10, b"nothing"))[0][1] == pair.memcached.ask(packet(0x10, b"nothing"))[0][1] == 1
+
+
+def test_unknown_packet_in_step(pair):
+    """memcached skips a whole body behind extras and key, and so what follows them."""
+    data = packet(0x40, b"key", b"1234", b"value", 1) + packet(0x0a, opaque=2) + packet(0x0b, opaque=3)
+    assert [answer[:3] for answer in pair.node.ask(data)] == [(0x40, 0x81, 1), (0x0a, 0, 2), (0x0b, 0, 3)]
+    assert pair.memcached.ask(data)[-1] == CLOSED
+
+
+def test_bad_packet_keeps_replies(pair):
+    data = packet(0x01, b"k", b"\0" * 8, b"x", 1) + packet(0x0a, magic=0x81)
+    assert pair.memcached.until_closed(data) == b""
+    assert len(pair.node.until_closed(data)) == 24
+
+
+def test_statistics_stay(pair):
+    for group in (b"reset", b"detail on", b"detail off"):
+        assert pair.memcached.ask(packet(0x10, group))[0][1] == 0
+        assert pair.node.ask(packet(0x10, group))[0][1] == 0x83
 
 
 @pytest.fixture(scope="module")

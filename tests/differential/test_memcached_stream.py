@@ -11,6 +11,7 @@ import pytest
 import streams
 from comparison import both, difference, report
 from conversations import LETTERS, Command, Talker
+from deviations import DEVIATIONS, STREAM_DEVIATIONS
 
 
 class StreamTalker(Talker):
@@ -65,18 +66,22 @@ class StreamTalker(Talker):
         return [batch for batch in (self.datagram() for _ in range(30)) if batch]
 
 
-@pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30)), ids=("one_worker", "small_portions", "three_workers"))
+@pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30), (2, 300, 3)),
+                ids=("one_worker", "small_portions", "three_workers", "three_nodes"))
 def pair(request):
     seed = request.config.getoption("--seed") or random.SystemRandom().randrange(10**9)
-    pair = streams.Pair(streams.TextEnd, request.param[0], request.param[1], seed)
+    target = request.config.getoption("--target")
+    if target and request.param != (1, 100000):
+        pytest.skip("the target reads as it reads")
+    pair = streams.Pair(streams.TextEnd, request.param[0], request.param[1], seed, target, *request.param[2:])
     yield pair
     pair.close()
 
 
 @pytest.fixture(scope="module")
-def hasty():
+def hasty(request):
     """In small portions a large value takes seconds, and shows nothing that a smaller one does not."""
-    pair = streams.Pair(streams.TextEnd, 2, 300000, 1)
+    pair = streams.Pair(streams.TextEnd, 2, 300000, 1, request.config.getoption("--target"))
     yield pair
     pair.close()
 
@@ -152,3 +157,15 @@ def test_keys_in_base64(memcached, node):
                  b"mg Y!WJ$j b k\r\nmg YQ==YQ== b k\r\nmd Zm9v b k O1\r\nmd Zm9v b q k\r\n", b"ma bg== b N0 J5 v k\r\nma bg== b v k O3\r\nget n\r\n",
                  b"me Zm9 b\r\nme\r\nme " + b"k" * 251 + b"\r\n", b"mg %s b\r\n" % base64.b64encode(b"k" * 187)):
         both(memcached, node, b"flush_all\r\n" + text)
+
+
+@pytest.mark.parametrize("deviation", [deviation for deviation in DEVIATIONS if not deviation.udp_only] + STREAM_DEVIATIONS,
+                         ids=lambda deviation: deviation.name)
+def test_deviations_are_what_the_table_says(hasty, deviation):
+    for text in (b"flush_all\r\n",) + deviation.before:
+        hasty.memcached.ask(text), hasty.node.ask(text)
+    if deviation.memcached is not None:
+        reply = hasty.memcached.ask(deviation.text)
+        assert re.fullmatch(deviation.memcached, reply, re.S), reply
+    reply = hasty.node.ask(deviation.text)
+    assert re.fullmatch(deviation.slipring, reply, re.S), reply

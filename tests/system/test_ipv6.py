@@ -98,6 +98,27 @@ def test_who_sends_to_a_port_without_service_is_told(lab):
         assert caught.value.errno == errno.ECONNREFUSED
 
 
+@pytest.mark.parametrize("family,address", [(socket.AF_INET6, ADDRESS), (socket.AF_INET6, "fe80::ff:fe09:1")])
+def test_connections(lab, family, address):
+    """RESP and memcached over TCP: more than a window each way, and nothing wrong with a sum."""
+    where = (address, 6379, 0, 0)
+    if address.startswith("fe80"):
+        where = (address, 6379, 0, int(lab.exec("cat", "/sys/class/net/e0/ifindex").stdout))
+    s = lab.socket(family, socket.SOCK_STREAM)
+    s.settimeout(5)
+    s.connect(where)
+    value = os.urandom(300_000)
+    s.sendall(b"*3\r\n$3\r\nSET\r\n$3\r\nv6t\r\n$%d\r\n%s\r\n*2\r\n$3\r\nGET\r\n$3\r\nv6t\r\n" % (len(value), value))
+    wanted = b"+OK\r\n$%d\r\n%s\r\n" % (len(value), value)
+    got = b""
+    while len(got) < len(wanted):
+        more = s.recv(65536)
+        assert more, "closed"
+        got += more
+    assert got == wanted
+    s.close()
+
+
 def memcached(s, text, request):
     s.send(struct.pack("!HHHH", request, 0, 1, 0) + text)
     parts = {}
@@ -174,6 +195,8 @@ def test_a_duplicate_address_is_not_used(fresh):
     lab = fresh(ipv6=True)
     lab("kill", "n1")
     lab.exec("ip", "addr", "add", "fd09::77/64", "dev", "e0", "nodad")
+    heard = lab.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+    heard.bind(("e0", 0x0806))
     lab("start", "n1", "--set=ipv6=['fd09::77/64', 'fd09::78/64']")
     wait_for(lambda: "address fd09::77 belongs to another host" in lab.log(), 5, "the log says so")
     lab.exec("ping", "-6", "-nqc1", "-W2", "fd09::78")
@@ -181,6 +204,12 @@ def test_a_duplicate_address_is_not_used(fresh):
     lab.exec("ip", "addr", "del", "fd09::77/64", "dev", "e0")
     time.sleep(0.1)
     assert lab.exec("ping", "-6", "-nqc1", "-W1", "fd09::77", check=False).returncode != 0
+    # Meanwhile it has told the network of its IPv4 address, three times.
+    ours, told = socket.inet_aton(lab.address()), 0
+    heard.settimeout(3)
+    while told < 3:
+        frame = heard.recv(100)
+        told += frame[0:6] == frames.BROADCAST and frame[28:32] == frame[38:42] == ours
 
 
 def test_two_workers_know_their_addresses(fresh):
@@ -192,6 +221,12 @@ def test_two_workers_know_their_addresses(fresh):
         s.send(b"flow")
         assert s.recv(100) == b"flow"
     assert all(w["rx_frames"] > 0 for w in lab.counters_of_workers())
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for n in range(16):  # all fragments of a datagram reach one worker, whichever
+            s = lab.socket(family)
+            s.settimeout(2)
+            s.connect((lab.address() if family == socket.AF_INET else ADDRESS, 11211))
+            assert memcached(s, b"set two%d 0 0 3000\r\n%s\r\n" % (n, b"x" * 3000), n) == b"STORED\r\n"
     client = native.Client(lab.socket(socket.AF_INET6), ADDRESS)
     for n in range(50):
         client.set(b"two6:%d" % n, b"%d" % n)  # half of them are the other worker's
