@@ -55,7 +55,7 @@ enum resp_reply_code {
 	RESP_REPLY_COUNT
 };
 
-/* `local` of requests with an operation: they are a part of a command that goes on over several passes. */
+/* `initial` of requests: they are a part of a command that goes on over several passes. */
 enum { RESP_PART = 1 };
 
 /* text_at of requests whose command stands in the connection's text. */

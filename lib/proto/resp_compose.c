@@ -31,8 +31,7 @@ run_from(const struct stream_reply *reply, uint32_t i)
 	const struct request *first = &reply->requests[i];
 	struct resp_run run = {
 		.command = resp_command(first->verb), .requests = first, .responses = &reply->responses[i], .count = 1,
-		.part = first->op != OP_NONE && first->op != OP_FLUSH && first->local == RESP_PART,
-		.first = true, .last = true,
+		.part = first->initial == RESP_PART, .first = true, .last = true,
 	};
 
 	while (i + run.count < reply->count && first[run.count].text_at == first->text_at &&
@@ -56,7 +55,8 @@ compose_run(struct resp_compose *c, struct resp_run *run)
 	}
 	if (run->last)
 		c->state->shown &= (uint8_t)~RESP_SHOWN_SKIP;
-	if (run->requests->op == OP_NONE && run->requests->local != RESP_REPLY_COMPOSED)
+	/* Whatever the operation: it is OP_ANSWERED when the request was asked for with others. */
+	if (run->requests->local != RESP_REPLY_COMPOSED && run->requests->op != OP_FLUSH)
 		resp_compose_reply(c, run);
 	else
 		run->command->compose(c, run);

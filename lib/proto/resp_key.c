@@ -221,7 +221,7 @@ resp_compose_flush(struct resp_compose *c, const struct resp_run *run)
 }
 
 static void
-ask_tallies(struct resp_parse *p, uint8_t local)
+ask_tallies(struct resp_parse *p, uint8_t part)
 {
 	for (uint32_t i = 0; i < p->pass->facts->worker_count; i++) {
 		struct request *request = resp_request(p, OP_KEYS);
@@ -229,7 +229,7 @@ ask_tallies(struct resp_parse *p, uint8_t local)
 		request->slot = (uint16_t)i;
 		request->length = 1;
 		request->options = REQUEST_TALLY;
-		request->local = local;
+		request->initial = part;
 	}
 }
 

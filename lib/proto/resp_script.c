@@ -328,41 +328,89 @@ keys_are_good(struct resp_parse *p, uint32_t keys)
 			resp_refuse(p, RESP_REPLY_BAD_KEY);
 			return false;
 		}
-		if (!resp_same_place(p, p->args.at[3], p->args.at[3 + i])) {
-			resp_refuse(p, RESP_REPLY_CROSS_SLOT);
-			return false;
-		}
 	}
 	return true;
+}
+
+static bool
+in_one_place(const struct resp_parse *p, uint32_t keys)
+{
+	for (uint32_t i = 1; i < keys; i++)
+		if (!resp_same_place(p, p->args.at[3], p->args.at[3 + i]))
+			return false;
+	return true;
+}
+
+/* That every key is missing, or ours. */
+static void
+ask_guards(struct resp_parse *p, uint32_t keys, bool ours, const struct view *argv, uint8_t part)
+{
+	for (uint32_t i = 0; i < keys; i++) {
+		struct request *request = resp_key_request(p, OP_GUARD, p->args.at[3 + i]);
+
+		request->initial = part;
+		request->options = ours ? REQUEST_COMPARE : 0;
+		request->value = ours ? argv[0] : view_of(NULL, 0);
+	}
+}
+
+static void
+ask_sets(struct resp_parse *p, uint32_t keys, const struct view *argv, uint64_t expiry_ms, uint8_t part)
+{
+	for (uint32_t i = 0; i < keys; i++) {
+		struct request *request = resp_key_request(p, OP_SET, p->args.at[3 + i]);
+
+		request->initial = part;
+		request->value = argv[0];
+		request->expiry_ms = expiry_ms;
+	}
+}
+
+enum { GUARDS_FIRST, SETS_THEN };
+
+/* Keys of several workers: the guards are a pass of their own, and others may come between. */
+static void
+ask_all_apart(struct resp_parse *p, uint32_t keys, bool ours, const struct view *argv, uint64_t expiry_ms)
+{
+	struct resp_memory *memory = p->state->memory;
+
+	if (memory->phase == GUARDS_FIRST) {
+		memory->total = 2 * keys;
+		memory->phase = SETS_THEN;
+		ask_guards(p, keys, ours, argv, RESP_PART);
+		p->stop = true;
+	} else if (memory->failed) {
+		resp_refuse(p, RESP_REPLY_ZERO);
+		resp_went_on(p);
+	} else {
+		ask_sets(p, keys, argv, expiry_ms, RESP_PART);
+		resp_went_on(p);
+	}
 }
 
 /* Guards for all keys, then their SETs: all or none. */
 static void
 ask_all(struct resp_parse *p, uint32_t keys, bool ours, const struct view *argv)
 {
+	uint32_t first = p->pass->count;
 	uint64_t expiry_ms;
 
 	if (keys == 0) {
 		resp_refuse(p, RESP_REPLY_ZERO);
-		return;
-	}
-	if (2 * keys > FRAME_OPS_MAX) {
+	} else if (2 * keys > FRAME_OPS_MAX) {
 		resp_refuse(p, RESP_REPLY_SCRIPT_ARGS);
-		return;
+	} else if (keys_are_good(p, keys) && ttl_argument(p, argv[1], false, &expiry_ms)) {
+		if (p->replayed && p->state->memory->going != RESP_NONE) {
+			ask_all_apart(p, keys, ours, argv, expiry_ms);
+		} else if (!in_one_place(p, keys)) {
+			resp_go_on(p);
+		} else if (resp_room(p, 2 * keys)) {
+			ask_guards(p, keys, ours, argv, 0);
+			ask_sets(p, keys, argv, expiry_ms, 0);
+			for (uint32_t i = 0; i < keys; i++)
+				p->pass->requests[first + i].length = 2 * keys - i - 1;
+		}
 	}
-	if (!keys_are_good(p, keys) || !resp_room(p, 2 * keys))
-		return;
-	if (!ttl_argument(p, argv[1], false, &expiry_ms))
-		return;
-	for (uint32_t i = 0; i < keys; i++) {
-		struct request *request = resp_key_request(p, OP_GUARD, p->args.at[3 + i]);
-
-		request->length = 2 * keys - i - 1;
-		request->options = ours ? REQUEST_COMPARE : 0;
-		request->value = ours ? argv[0] : view_of(NULL, 0);
-	}
-	for (uint32_t i = 0; i < keys; i++)
-		ask_set(p, p->args.at[3 + i], argv, 0, 0);
 }
 
 static void
@@ -392,13 +440,8 @@ ask(struct resp_parse *p, enum resp_script script, uint32_t keys, const struct v
 	case DELETE:
 	case DELETE_TELL:
 	case DELETE_ALL:
-		for (uint32_t i = 0; i < keys; i++) {
-			if (p->args.at[3 + i].len == 0 || p->args.at[3 + i].len > RESP_KEY_LEN_MAX) {
-				resp_refuse(p, RESP_REPLY_BAD_KEY);
-				return;
-			}
-		}
-		ask_deletes(p, keys, argv);
+		if (keys_are_good(p, keys))
+			ask_deletes(p, keys, argv);
 		break;
 	case PEXPIRE:
 	case EXPIRE:
@@ -458,11 +501,15 @@ resp_compose_eval(struct resp_compose *c, const struct resp_run *run)
 	struct resp_args args;
 	uint32_t done = 0;
 
-	for (uint32_t i = 0; i < run->count; i++) {
+	for (uint32_t i = 0; i < run->count; i++)
+		done += response[i].status == OP_STATUS_OK;
+	if (run->part && c->state->memory->going != RESP_NONE) {
+		c->state->memory->failed = done != run->count;
+		return;
+	}
+	for (uint32_t i = 0; i < run->count; i++)
 		if (resp_failed(c, &response[i]))
 			return;
-		done += response[i].status == OP_STATUS_OK;
-	}
 	resp_args_of(c, run, &args);
 	switch (scripts[script_of(c->state, run->command->verb, args.at[1])].action) {
 	case DELETE_TELL:
@@ -470,7 +517,7 @@ resp_compose_eval(struct resp_compose *c, const struct resp_run *run)
 		break;
 	case EXTEND_ALL:
 	case ACQUIRE_ALL:
-		resp_integer(&c->out, done == run->count ? done / 2 : 0);
+		resp_integer(&c->out, done == run->count ? run->part ? done : done / 2 : 0);
 		break;
 	case OBTAIN:
 		if (done)

@@ -382,7 +382,7 @@ op_of(enum resp_verb verb)
 
 /* Asks for as many keys as have room, from where the walk stands. */
 static uint32_t
-ask_keys(struct resp_parse *p, struct resp_walk *walk, uint8_t local)
+ask_keys(struct resp_parse *p, struct resp_walk *walk, uint8_t part)
 {
 	enum op op = op_of(p->command->verb);
 	uint32_t asked = 0;
@@ -392,7 +392,7 @@ ask_keys(struct resp_parse *p, struct resp_walk *walk, uint8_t local)
 		struct request *request = resp_request(p, op);
 
 		request->key = key;
-		request->local = local;
+		request->initial = part;
 		if (p->command->verb == RESP_TOUCH)
 			request->flags = REQUEST_NO_VALUE;
 		if (p->command->step == 2 && resp_walk_next(walk, &value))
@@ -506,7 +506,7 @@ enum { GUARDS_FIRST, SETS_THEN };
 
 /* What is asked of each pair: that its key is missing, or its value's SET. */
 static void
-ask_pairs(struct resp_parse *p, enum op op, uint8_t local)
+ask_pairs(struct resp_parse *p, enum op op, uint8_t part)
 {
 	struct resp_walk walk = resp_walk_from(&p->args, 1);
 	struct view key, value;
@@ -515,7 +515,7 @@ ask_pairs(struct resp_parse *p, enum op op, uint8_t local)
 		struct request *request = resp_request(p, op);
 
 		request->key = key;
-		request->local = local;
+		request->initial = part;
 		if (op == OP_SET)
 			request->value = value;
 	}

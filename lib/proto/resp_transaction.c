@@ -136,7 +136,7 @@ resp_compose_watch(struct resp_compose *c, const struct resp_run *run)
 /* --- EXEC --------------------------------------------------------------------------- */
 
 static void
-ask_guards(struct resp_parse *p, uint32_t count, uint8_t local)
+ask_guards(struct resp_parse *p, uint32_t count)
 {
 	const struct resp_piece *watched = &p->state->memory->spent;
 
@@ -144,7 +144,6 @@ ask_guards(struct resp_parse *p, uint32_t count, uint8_t local)
 		struct request *request = resp_request(p, OP_GUARD);
 
 		request->key = watched_key(watched, &at, &request->version);
-		request->local = local;
 	}
 }
 
@@ -204,7 +203,7 @@ run_queue(struct resp_parse *p, uint32_t guards)
 	/* Not in one pass and place: the guards by themselves, and the queue from its beginning. */
 	p->pass->count = guards;
 	for (uint32_t i = 0; i < guards; i++)
-		p->pass->requests[i].local = RESP_PART;
+		p->pass->requests[i].initial = RESP_PART;
 	memory->text_at = 0;
 	memory->going = RESP_EXEC;
 	memory->failed = false;
@@ -248,7 +247,7 @@ resp_parse_exec(struct resp_parse *p)
 	memory->queue = memory->watched = (struct resp_piece){ 0 };
 	memory->queue_count = memory->watched_count = 0;
 	if (guards > 0)
-		ask_guards(p, guards, RESP_REPLY_COMPOSED);
+		ask_guards(p, guards);
 	else
 		resp_refuse(p, RESP_REPLY_COMPOSED);
 	run_queue(p, guards);
@@ -258,7 +257,7 @@ void
 resp_compose_exec(struct resp_compose *c, const struct resp_run *run)
 {
 	struct resp_memory *memory = c->state->memory;
-	bool guards = run->requests->op != OP_NONE, failed = false;
+	bool guards = run->requests->key.len > 0, failed = false;
 
 	for (uint32_t i = 0; guards && i < run->count; i++)
 		failed |= run->responses[i].status != OP_STATUS_OK;

@@ -106,12 +106,25 @@ def start_node(*options):
     return process, int(process.stdout.readline())
 
 
+def start_workers(*options):
+    """A node of several workers on the kernel's TCP: what other workers own is asked of them."""
+    program = os.path.join(ROOT, os.environ.get("SLIPRING_BUILD", "build/release"), "tests/tools/loopback_node")
+    for _ in range(5):
+        port = free_port()
+        process = subprocess.Popen([program, "--resp", str(port), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if process.stdout.readline().startswith(b"ready"):
+            return process, port
+        process.wait()
+    raise AssertionError("loopback_node does not start")
+
+
 class Pair:
     """Redis and a node, with a connection to each."""
 
-    def __init__(self, redis_options=(), node_options=()):
+    def __init__(self, redis_options=(), node_options=(), start=start_node):
+        self.start = start
         self.redis_process, self.redis_port = start_redis(*redis_options)
-        self.node_process, self.node_port = start_node(*node_options)
+        self.node_process, self.node_port = start(*node_options)
         self.redis, self.node = End(self.redis_port), End(self.node_port)
 
     def renew(self):
@@ -129,5 +142,7 @@ class Pair:
         self.redis_process.kill()
         self.redis_process.wait()
         self.node_process.stdin.close()
+        if self.start is start_workers:
+            self.node_process.terminate()
         status = self.node_process.wait(10)
-        assert status == 0, f"resp_pipe ended with {status}"
+        assert status == 0, f"the node ended with {status}"

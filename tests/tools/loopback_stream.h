@@ -48,6 +48,8 @@ struct stream_worker {
 	struct blocks blocks;
 	uint32_t generation, count;
 	bool used[CONNECTIONS_MAX];
+	struct connection resumed[BURST_MAX]; /* by the end of its round: the burst is the next worker's then */
+	uint32_t resumed_count;
 };
 
 struct listener {
@@ -258,6 +260,16 @@ conn_fill(struct conn *conn)
 	memmove(conn->input, conn->input + part, conn->input_len);
 }
 
+static inline void
+conn_resume(struct conn *conn, const struct connection *resumed, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (resumed[i].index == conn->id.index && resumed[i].generation == conn->id.generation) {
+			conn->paused = false;
+			conn->again = true;
+		}
+}
+
 /* The turns of a worker's round join its burst. */
 static inline void
 streams_before(struct worker *worker, struct burst *burst)
@@ -267,18 +279,15 @@ streams_before(struct worker *worker, struct burst *burst)
 	burst->turns = stream_turns;
 	burst->turn_count = 0;
 	for (struct conn *conn = s->first; conn; conn = conn->next) {
-		for (uint32_t i = 0; i < burst->resumed_count; i++)
-			if (burst->resumed[i].index == conn->id.index && burst->resumed[i].generation == conn->id.generation) {
-				conn->paused = false;
-				conn->again = true;
-			}
+		conn_resume(conn, burst->resumed, burst->resumed_count);
+		conn_resume(conn, s->resumed, s->resumed_count);
 		conn_receive(conn);
 		if (burst->turn_count == BURST_MAX || !conn_ready(conn))
 			continue;
 		stream_turn_conns[burst->turn_count] = conn;
 		burst->turns[burst->turn_count++] = conn_turn(conn, &s->blocks);
 	}
-	burst->resumed_count = 0;
+	burst->resumed_count = s->resumed_count = 0;
 }
 
 static inline void
@@ -345,6 +354,9 @@ streams_after(struct worker *worker, struct burst *burst)
 {
 	struct stream_worker *s = streams_of(worker);
 
+	memcpy(s->resumed, burst->resumed, burst->resumed_count * sizeof *s->resumed);
+	s->resumed_count = burst->resumed_count;
+	burst->resumed_count = 0;
 	for (uint32_t i = 0; i < burst->turn_count; i++)
 		if (!burst->turns[i].closed)
 			conn_apply(stream_turn_conns[i], &burst->turns[i]);
@@ -376,7 +388,7 @@ streams_restless(const struct worker *worker)
 	for (const struct conn *conn = streams_of(worker)->first; conn; conn = conn->next)
 		if (conn_ready(conn))
 			return true;
-	return false;
+	return streams_of(worker)->resumed_count > 0;
 }
 
 /* What to wait for; `room` at least listener_count + every connection. */
