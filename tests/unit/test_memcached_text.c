@@ -143,6 +143,38 @@ every_fixed_line_ends_in_crlf_once(void **state)
 	}
 }
 
+/* RFC 4648, section 10; and what memcached makes of what is none. */
+static void
+base64_goes_there_and_back(void **state)
+{
+	static const char *const pairs[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+	static const char *const bad[] = { "", "Z", "Zg", "Zg=", "====", "Z===", "!!!!", "Zm9vZ" };
+	struct prng prng = { 9 };
+	uint8_t bytes[250], back[256];
+	char text[336];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		struct view plain = view_text(pairs[i][0]), coded = view_text(pairs[i][1]);
+
+		assert_int_equal(memcached_text_base64(plain, text), coded.len);
+		assert_memory_equal(text, coded.data, coded.len);
+		assert_int_equal(memcached_text_unbase64(coded, back), plain.len);
+		assert_memory_equal(back, plain.data, plain.len);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(memcached_text_unbase64(view_text(bad[i]), back), 0);
+	assert_int_equal(memcached_text_unbase64(view_text("Z\001m9v$"), back), 3); /* other bytes are skipped */
+	assert_int_equal(memcached_text_unbase64(view_text("Zg==Zm9v"), back), 1); /* padding is the end */
+	for (uint32_t len = 1; len <= sizeof bytes; len++) {
+		for (uint32_t i = 0; i < len; i++)
+			bytes[i] = (uint8_t)prng_next(&prng);
+		assert_int_equal(memcached_text_unbase64(view_of(text, memcached_text_base64(view_of(bytes, len), text)), back), len);
+		assert_memory_equal(back, bytes, len);
+	}
+}
+
 int
 main(void)
 {
@@ -152,6 +184,7 @@ main(void)
 		cmocka_unit_test(numbers_are_what_the_library_makes_of_them),
 		cmocka_unit_test(an_exptime_is_never_relative_past_or_a_date),
 		cmocka_unit_test(every_fixed_line_ends_in_crlf_once),
+		cmocka_unit_test(base64_goes_there_and_back),
 	};
 
 	return cmocka_run_group_tests_name("memcached text", tests, NULL, NULL);
