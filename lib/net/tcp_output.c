@@ -448,5 +448,6 @@ tcp_output(struct tcp *tcp, uint64_t now_ns, struct spares *spares, struct tcp_f
 		else if (budget == 0)
 			tcp_list_output(tcp, conn); /* the others first */
 	}
+	counter_add(tcp->counters, COUNTER_TCP_SEGMENTS_OUT, sink.count);
 	return sink.count;
 }

@@ -27,7 +27,8 @@ append(struct buffer *buffer, const uint8_t *bytes, uint32_t len)
 	if (!buffer->bytes)
 		buffer->bytes = malloc(BUFFER_MAX);
 	CHECK(buffer->bytes);
-	memcpy(buffer->bytes + buffer->len, bytes, len);
+	if (len)
+		memcpy(buffer->bytes + buffer->len, bytes, len);
 	buffer->len += len;
 }
 

@@ -196,10 +196,11 @@ echo(void)
 static void
 deliver(struct model *m, struct wire *wire)
 {
+	/* The frame is there until the application has had its turn. */
 	static uint8_t bytes[RIG_ROOM];
+	static struct pkt pkt;
 	uint8_t options[40] = { 1, 1, 5, (uint8_t)(2 + 8 * wire->sacks) };
 	struct tcp_segment segment;
-	struct pkt pkt;
 
 	if (wire->to_peer) {
 		model_input(m, wire);
