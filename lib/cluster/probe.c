@@ -306,6 +306,17 @@ suspect(struct cluster *c, struct member *member)
 		members_heat(&c->members, member, 4);
 }
 
+/*
+ * Our own doubt is news once. But when the member refuted it, as others heard, and still says nothing to us and to
+ * nobody that we ask, it is news again: the member may have died right after.
+ */
+static bool
+doubt_is_news(const struct cluster *c, const struct member *member)
+{
+	return !member->doubted ||
+	    (member->record.state < PEER_SUSPECTED && c->now_ns >= member->since_ns + c->config.suspicion_min_ns);
+}
+
 static void
 watch_one(struct cluster *c, struct member *member)
 {
@@ -314,7 +325,7 @@ watch_one(struct cluster *c, struct member *member)
 	if (silent && c->now_ns + 2 * c->config.heartbeat_ns >= member->vouched_ns &&
 	    (member->probe_nonce == 0 || c->now_ns >= member->probe_ns + c->config.heartbeat_ns))
 		probe_start(c, member);
-	if (silent && c->now_ns >= suspect_at(c, member) && c->now_ns >= member->vouched_ns && !member->doubted)
+	if (silent && c->now_ns >= suspect_at(c, member) && c->now_ns >= member->vouched_ns && doubt_is_news(c, member))
 		suspect(c, member);
 }
 

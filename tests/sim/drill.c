@@ -283,6 +283,31 @@ drill_ordered_probe(uint64_t seed, uint32_t mutation)
 	}
 }
 
+/* Everybody suspects n5, which refutes with the last packet that gets out, and dies: it is found dead all the same. */
+static void
+drill_refuted_and_dead(uint64_t seed, uint32_t mutation)
+{
+	all_start(seed, 5, mutation);
+	run_ms(3000);
+	for (int k = 0; k < 40 && !sim.failure[0]; k++) {
+		for (uint16_t i = 0; i < 4; i++)
+			sim_pair(&sim, 4, i)->cut = true;
+		run_ms(250 + prng_below(&sim.prng, 100));
+		sim_pair(&sim, 4, (uint16_t)prng_below(&sim.prng, 4))->cut = false;
+		run_ms(1 + prng_below(&sim.prng, 50));
+		sim_crash(&sim, 4);
+		for (uint16_t i = 0; i < 4; i++)
+			sim_pair(&sim, 4, i)->cut = false;
+		run_ms(2500);
+		for (uint16_t i = 0; i < 4; i++)
+			if (!sim.failure[0] && !sim_pair(&sim, i, 4)->dead_at)
+				sim_fail(&sim, "n%u does not hold n5 for Dead, 2.5 s after it died", i + 1u);
+		sim_start(&sim, 4);
+		if (!sim.failure[0] && agreement_ms(8000) >= 8000)
+			sim_fail(&sim, "n5 is not back after 8 s: %s", checker_disagreement(&sim));
+	}
+}
+
 /* A node with another key is nobody, and disturbs nobody. */
 static void
 drill_wrong_key(uint64_t seed, uint32_t mutation)
@@ -488,7 +513,8 @@ bool
 drills_run(uint64_t seed, uint32_t mutation, char *failure, size_t size)
 {
 	static void (*const drills[])(uint64_t, uint32_t) = { drill_link, drill_stopped, drill_hearsay, drill_halves,
-		drill_successor, drill_duplicate, drill_late_seeds, drill_slow_heartbeats, drill_ordered_probe, drill_wrong_key, drill_full, drill_key_rotation,
+		drill_successor, drill_duplicate, drill_late_seeds, drill_slow_heartbeats, drill_ordered_probe, drill_refuted_and_dead,
+		drill_wrong_key, drill_full, drill_key_rotation,
 		drill_second_death, drill_refounding, drill_refutation, drill_stale, drill_false_accuser };
 	bool good = true;
 
