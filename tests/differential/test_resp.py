@@ -159,7 +159,8 @@ def check(args, theirs, ours, context=()):
 
 
 ENDS = {"whole": (resp_ends.start_node,), "portions_of_7": (resp_ends.start_node, "-s", "7"),
-        "three_workers": (resp_ends.start_workers, "--workers", "3")}
+        "three_workers": (resp_ends.start_workers, "--workers", "3"),
+        "two_nodes": (resp_ends.start_workers, "--workers", "2", "--nodes", "2")}
 
 
 @pytest.fixture(scope="module", params=ENDS)
@@ -171,9 +172,14 @@ def pair(request):
 
 
 @pytest.fixture(autouse=True)
-def fresh(pair):
+def fresh(pair, request):
+    if "two_nodes" in request.node.name and request.node.get_closest_marker("of_a_node"):
+        pytest.skip("is about the keys, or the ways, of one node")
     pair.renew()
     pair.both("FLUSHALL")
+
+
+of_a_node = pytest.mark.of_a_node
 
 
 def nested_times(theirs, ours):
@@ -242,6 +248,7 @@ def test_commands_of_many_keys(pair):
         check(args, theirs, ours)
 
 
+@of_a_node
 def test_keys_and_dbsize(pair):
     fill(pair, 500)
     for name in (b"hello", b"hallo", b"h[llo", b"h*llo", b"a]b", b"\\x", b"caf\xc3\xa9"):
@@ -270,6 +277,7 @@ def scan(end, *options):
     return sorted(set(found)), rounds
 
 
+@of_a_node
 def test_scan_finds_every_key_once_or_more(pair):
     fill(pair, 800)
     for options in ((), ("COUNT", "1"), ("COUNT", "1000"), ("MATCH", "key:1?"), ("MATCH", "*9", "COUNT", "50"), ("TYPE", "string"),
@@ -277,6 +285,7 @@ def test_scan_finds_every_key_once_or_more(pair):
         assert scan(pair.redis, *options)[0] == scan(pair.node, *options)[0], options
 
 
+@of_a_node
 def test_randomkey_reaches_every_key(pair):
     fill(pair, 8)
     assert {pair.node.ask("RANDOMKEY") for _ in range(400)} == {b"$5\r\nkey:%d\r\n" % i for i in range(8)}
@@ -314,6 +323,7 @@ def test_values_too_large_leave_the_stream_in_step(pair):
     assert pair.node.ask("STRLEN", "a") == b":1048576\r\n"
 
 
+@of_a_node
 def test_transactions(pair):
     many = [["SET", f"k{i}", str(i)] for i in range(100)] + [["INCR", f"k{i}"] for i in range(100)]
     for commands in ([["MULTI"], *many, ["EXEC"]], [["MULTI"], ["EXEC"]], [["MULTI"], ["DISCARD"], ["EXEC"]],
@@ -430,6 +440,7 @@ def test_scripts_by_sha1(pair):
     assert pair.node.ask("EVALSHA", sha1, "1", "lock", "mine", "1000") == b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
 
+@of_a_node
 def test_resp3(pair):
     for end in (pair.redis, pair.node):
         assert end.ask("HELLO", "3").startswith(b"%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n")
@@ -486,6 +497,7 @@ def test_strangers(request):
         pair.close()
 
 
+@of_a_node
 @pytest.mark.parametrize("deviation", DEVIATIONS, ids=lambda deviation: deviation.name)
 def test_deviations_are_what_the_table_says(pair, deviation):
     for args in deviation.before:
