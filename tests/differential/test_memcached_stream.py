@@ -5,6 +5,8 @@ The node reads its connections in random portions. Conversations print their see
 import base64
 import random
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -169,3 +171,12 @@ def test_deviations_are_what_the_table_says(hasty, deviation):
         assert re.fullmatch(deviation.memcached, reply, re.S), reply
     reply = hasty.node.ask(deviation.text)
     assert re.fullmatch(deviation.slipring, reply, re.S), reply
+
+
+def test_memccapable_finds_no_fault(hasty):
+    """libmemcached's own test of servers, text and binary."""
+    if not shutil.which("memccapable"):
+        pytest.skip("libmemcached-tools is not installed")
+    host, port = hasty.node.address
+    done = subprocess.run(["memccapable", "-h", host, "-p", str(port)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0 and "All tests passed" in done.stdout, done.stdout
