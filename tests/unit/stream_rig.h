@@ -9,11 +9,12 @@
 #include "serve/state.h"
 #include "tests/support/lines.h"
 
-enum { RIG_STREAMS = 300, RIG_INPUT = 4 << 20, RIG_TURNS = BURST_MAX };
+enum { SERVICE_LINES = SERVICE_ECHO /* no other number is free */, RIG_STREAMS = 300, RIG_INPUT = 4 << 20, RIG_TURNS = BURST_MAX };
 
 struct rig_stream {
 	struct connection id;
 	uint32_t worker;
+	uint8_t service;
 	bool open, opened, finished, paused, again, told, closing, aborted, dead;
 	uint8_t *input;      /* RIG_INPUT, from the first unread byte on */
 	uint32_t input_len, wanted, seen;
@@ -31,7 +32,9 @@ static inline void
 rig_stream_config(struct serve_config *config)
 {
 	config->connections_max = RIG_STREAMS;
-	config->protocols[SERVICE_RESP] = &lines_protocol;
+	config->protocols[SERVICE_LINES] = &lines_protocol;
+	config->protocols[SERVICE_RESP] = &resp_stream_protocol;
+	config->protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
 }
 
 /* Bytes go to the room first. */
@@ -69,7 +72,7 @@ rig_stream_ready(struct rig_stream *s)
 static inline struct turn
 rig_turn_of(struct rig_stream *s)
 {
-	struct turn turn = { .id = s->id, .service = SERVICE_RESP, .opened = !s->opened, .finished = s->finished,
+	struct turn turn = { .id = s->id, .service = s->service, .opened = !s->opened, .finished = s->finished,
 		.closed = s->dead, .input = view_of(s->input, s->input_len), .filled = s->room_used, .out = &s->out,
 		.blocks = &rig_blocks[s->worker], .peer = rig.peer, .opened_ns = rig.now.mono_ns };
 
@@ -169,7 +172,7 @@ rig_connect(uint32_t worker, uint32_t k)
 	struct rig_stream *s = &rig_streams[k];
 
 	assert_false(s->open);
-	*s = (struct rig_stream){ .id = { k, ++generation }, .worker = worker, .open = true };
+	*s = (struct rig_stream){ .id = { k, ++generation }, .worker = worker, .service = SERVICE_LINES, .open = true };
 	s->input = malloc(RIG_INPUT);
 	assert_non_null(s->input);
 	return s;

@@ -187,7 +187,7 @@ memory_used_up_ends_the_connection_that_wants_more(void **state)
 static void
 a_service_without_a_protocol_is_refused(void **state)
 {
-	struct turn turn = { .id = { 3, 1 }, .service = SERVICE_MEMCACHED_STREAM, .opened = true, .blocks = &rig_blocks[0] };
+	struct turn turn = { .id = { 3, 1 }, .service = SERVICE_NATIVE, .opened = true, .blocks = &rig_blocks[0] };
 
 	(void)state;
 	rig.before = NULL;
@@ -528,6 +528,50 @@ a_connection_that_ends_in_a_value_gives_its_room_back(void **state)
 	free(value);
 }
 
+/* --- the protocols that are served --- */
+
+static const struct {
+	uint8_t service;
+	const char *text, *answer;
+} conversations[] = {
+	{ SERVICE_RESP, "SET a 1\r\nSET b 2\r\nSET c 3\r\nMGET a b c d\r\nINCR a\r\nDEL a b x\r\nDBSIZE\r\n",
+	    "+OK\r\n+OK\r\n+OK\r\n*4\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$-1\r\n:2\r\n:2\r\n:1\r\n" },
+	{ SERVICE_RESP, "MSET a 1 b 2 c 3 d 4\r\nGETSET c 5\r\nAPPEND d xyz\r\nEXISTS a b c d e\r\nFLUSHALL\r\nMGET a b\r\nSET a 7\r\nDBSIZE\r\n",
+	    "+OK\r\n$1\r\n3\r\n:4\r\n:4\r\n+OK\r\n*2\r\n$-1\r\n$-1\r\n+OK\r\n:1\r\n" },
+	{ SERVICE_RESP, "MULTI\r\nSET {t}a 1\r\nINCR {t}a\r\nGET {t}a\r\nEXEC\r\nMULTI\r\nSET x 1\r\nSET y 2\r\nSET z 3\r\nEXEC\r\nMGET x y z\r\n",
+	    "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n:2\r\n$1\r\n2\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n+OK\r\n+OK\r\n"
+	    "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n" },
+	{ SERVICE_RESP, "MSETNX {u}a 1 {u}b 2\r\nMSETNX {u}b 3 {u}c 4\r\nMGET {u}a {u}b {u}c\r\nINCRBYFLOAT f 1.5\r\nINCRBYFLOAT f 1.25\r\nSETRANGE r 3 abc\r\nSTRLEN r\r\n",
+	    ":1\r\n:0\r\n*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n$3\r\n1.5\r\n$4\r\n2.75\r\n:6\r\n:6\r\n" },
+	{ SERVICE_RESP, "SET {w}k 1\r\nWATCH {w}k\r\nSET {w}k 2\r\nMULTI\r\nSET {w}k 3\r\nEXEC\r\nGET {w}k\r\nWATCH {w}k\r\nMULTI\r\nSET {w}k 4\r\nEXEC\r\nGET {w}k\r\n",
+	    "+OK\r\n+OK\r\n+OK\r\n+OK\r\n+QUEUED\r\n*-1\r\n$1\r\n2\r\n+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n$1\r\n4\r\n" },
+	{ SERVICE_MEMCACHED_STREAM, "set a 0 0 1\r\n1\r\nset b 0 0 1\r\n2\r\nset c 0 0 1\r\n3\r\nget a b c d\r\nincr a 41\r\nappend b 0 0 1\r\nx\r\n"
+	    "get b\r\ndelete c\r\nadd a 0 0 1\r\n9\r\nflush_all\r\nget a b\r\n",
+	    "STORED\r\nSTORED\r\nSTORED\r\nVALUE a 0 1\r\n1\r\nVALUE b 0 1\r\n2\r\nVALUE c 0 1\r\n3\r\nEND\r\n42\r\nSTORED\r\nVALUE b 0 2\r\n2x\r\nEND\r\n"
+	    "DELETED\r\nNOT_STORED\r\nOK\r\nEND\r\n" },
+	{ SERVICE_MEMCACHED_STREAM, "ms k 2 T0\r\nhi\r\nmg k v t\r\nmg n v\r\nma c N0 J5 v\r\nma c D2 v\r\nmd k\r\nmg k v\r\nmn\r\n",
+	    "HD\r\nVA 2 t-1\r\nhi\r\nEN\r\nVA 1\r\n5\r\nVA 1\r\n7\r\nHD\r\nEN\r\nMN\r\n" },
+};
+
+static void
+conversations_of_the_protocols(void **state)
+{
+	(void)state;
+	for (uint32_t i = 0; i < sizeof conversations / sizeof *conversations; i++)
+		for (uint32_t piece = 7; piece < 10000; piece *= 1000) {
+			struct rig_stream *s = rig_connect(i % rig.worker_count, 2 * i + (piece > 7));
+			uint32_t len = (uint32_t)strlen(conversations[i].text);
+
+			s->service = conversations[i].service;
+			for (uint32_t at = 0; at < len; at += piece) {
+				rig_put(s, conversations[i].text + at, piece < len - at ? piece : len - at);
+				rig_settle();
+			}
+			assert_string_equal(rig_read(s), conversations[i].answer);
+			store_flush(rig.store, &rig.now, 0);
+		}
+}
+
 /* --- against a model --- */
 
 enum { MODEL_KEYS = 12, MODEL_VALUE = 8000 };
@@ -680,6 +724,7 @@ main(void)
 		TEST(a_connection_ends_when_it_asks_or_the_client_has_finished),
 		TEST(memory_used_up_ends_the_connection_that_wants_more),
 		TEST(a_service_without_a_protocol_is_refused),
+		TEST(conversations_of_the_protocols),
 #define TEST4(f) cmocka_unit_test_setup_teardown(f, start_four, stop)
 		TEST4(writes_of_other_workers_keys_are_asked_for_and_answered_in_order),
 		TEST4(a_flush_is_between_what_is_before_and_behind_it),
@@ -694,6 +739,7 @@ main(void)
 		TEST4(a_value_without_room_is_swallowed_and_the_stream_stays_in_step),
 		TEST4(conditions_of_a_large_value_are_looked_at_when_it_is_there),
 		TEST4(a_connection_that_ends_in_a_value_gives_its_room_back),
+		TEST4(conversations_of_the_protocols),
 		TEST4(random_commands_are_answered_as_by_a_model),
 		TEST4(random_commands_of_several_connections_are_answered_as_by_a_model),
 	};
