@@ -51,7 +51,7 @@ rig_open(struct rig *rig, const struct tcp_api *api, const struct tcp_config *co
 	rig->app = *app;
 	rig->now_ns = 1000 * NS_PER_SEC;
 	rig->connections_max = config->connections_max;
-	rig->spares = (struct spares){ .pkts = rig->out_pkts };
+	rig->spares = (struct spares){ .pkts = rig->out_pkts, .used = RIG_FRAMES };
 	rig->tcp = api->create(config, &rig->counters, rig->now_ns, seed, &error);
 	if (!rig->tcp) {
 		fprintf(stderr, "%s\n", error.text);
@@ -187,7 +187,7 @@ output(struct rig *rig, bool after_resets)
 	uint32_t count, passes = 0;
 
 	do {
-		for (uint32_t i = 0; i < RIG_FRAMES; i++) {
+		for (uint32_t i = 0; i < rig->spares.used; i++) { /* what was used before */
 			rig->out_pkts[i] = (struct pkt){ .data = rig->out_bytes[i], .room = sizeof rig->out_bytes[i] };
 			memset(rig->out_bytes[i], 0xee, 128);
 		}

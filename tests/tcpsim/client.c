@@ -97,7 +97,7 @@ transmit(struct sim *sim, struct sim_conn *conn, uint8_t flags, uint64_t at, uin
 	uint64_t window = window_now(c);
 
 	memcpy(seg.source, c->ip, 16);
-	memcpy(seg.destination, rig_our_ipv4, 16);
+	memcpy(seg.destination, c->local, 16);
 	seg.source_port = c->port;
 	seg.destination_port = 6379;
 	seg.flags = flags;
@@ -430,7 +430,7 @@ rst_out(struct sim *sim, struct sim_conn *conn, const struct seg *to)
 	if (to->flags & SEG_RST)
 		return;
 	memcpy(seg.source, c->ip, 16);
-	memcpy(seg.destination, rig_our_ipv4, 16);
+	memcpy(seg.destination, c->local, 16);
 	seg.source_port = c->port;
 	seg.destination_port = 6379;
 	seg.flags = to->flags & SEG_ACK ? SEG_RST : SEG_RST | SEG_ACK;
@@ -474,7 +474,7 @@ client_input(struct sim *sim, struct sim_conn *conn, const uint8_t *bytes, uint3
 	struct client *c = &conn->client;
 	struct seg seg;
 
-	seg_parse(&seg, rig_our_ipv4, c->ip, bytes, len);
+	seg_parse(&seg, c->local, c->ip, bytes, len);
 	if (seg.complaint) /* the link's doing: the rig looks at what is sent */
 		return;
 	if (c->state == CLIENT_WAITS || c->state == CLIENT_RESET) {

@@ -14,7 +14,7 @@ send_to(struct sim *sim, struct sim_conn *conn, uint32_t rig, struct seg *seg, b
 	uint8_t bytes[SEG_BYTES_MAX];
 
 	memcpy(seg->source, conn->client.ip, 16);
-	memcpy(seg->destination, rig_our_ipv4, 16);
+	memcpy(seg->destination, conn->client.local, 16);
 	seg->source_port = conn->client.port;
 	seg->destination_port = 6379;
 	(surely ? sim_send_surely : sim_send)(sim, (uint32_t)(conn - sim->conns), (uint8_t)rig, bytes, seg_compose(seg, bytes));

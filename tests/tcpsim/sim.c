@@ -151,7 +151,7 @@ sim_send(struct sim *sim, uint32_t conn, uint8_t to, const uint8_t *bytes, uint3
 		struct seg seg;
 		char text[RIG_TEXT_MAX];
 
-		seg_parse(&seg, to ? rig_our_ipv4 : c->client.ip, to ? c->client.ip : rig_our_ipv4, bytes, len);
+		seg_parse(&seg, to ? c->client.local : c->client.ip, to ? c->client.ip : c->client.local, bytes, len);
 		seg.complaint = NULL;
 		seg_print(&seg, to ? c->service[0].isn : c->client.iss, to ? c->client.iss : c->service[0].isn, text, sizeof text);
 		sim_say(sim, "%s %u: %s", to ? "   <-" : "->   ", c->client.port, text);
@@ -204,7 +204,7 @@ packets_due(struct sim *sim)
 		struct sim_conn *conn = &sim->conns[packet->conn];
 
 		if (packet->to == 0 || conn->kind == SIM_PAIR)
-			rig_in_raw(sim->rigs[packet->to], conn->client.ip, rig_our_ipv4, packet->bytes, packet->len);
+			rig_in_raw(sim->rigs[packet->to], conn->client.ip, conn->client.local, packet->bytes, packet->len);
 		else
 			client_input(sim, conn, packet->bytes, packet->len);
 		free(packet);
@@ -328,7 +328,8 @@ add_conn(struct sim *sim, enum personality kind)
 	struct sim_conn *conn = &sim->conns[sim->conn_count];
 
 	conn->kind = conn->client.kind = kind;
-	memcpy(conn->client.ip, rig_our_ipv4, 16);
+	memcpy(conn->client.local, sim->seed % 4 == 3 ? rig_our_ipv6 : rig_our_ipv4, 16); /* every fourth world is IPv6 */
+	memcpy(conn->client.ip, conn->client.local, 16);
 	conn->client.ip[15] = (uint8_t)(2 + sim->conn_count);
 	conn->client.port = (uint16_t)(FIRST_PORT + sim->conn_count++);
 	conn->plan.salt = prng_next(&sim->prng);

@@ -50,7 +50,7 @@ enum client_state { CLIENT_WAITS, CLIENT_SYN_SENT, CLIENT_OPEN, CLIENT_DONE, CLI
 struct client {
 	enum client_state state;
 	enum personality kind;
-	uint8_t ip[16];
+	uint8_t ip[16], local[16]; /* its address, and the one of ours that it asked */
 	uint16_t port;
 	uint32_t iss, irs;
 	/* sending; positions in the stream, 0 its first byte; FIN stands at up_total */
