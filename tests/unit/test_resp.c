@@ -174,6 +174,7 @@ test_every_portion_gives_the_same(void **state)
 static void
 test_many_arguments_a_byte_at_a_time(void **state)
 {
+	static const char key[] = "$1\r\na\r\n";
 	struct resp_conn *conn = &node->conns[0];
 	uint32_t len;
 	uint8_t *reply;
@@ -182,7 +183,7 @@ test_many_arguments_a_byte_at_a_time(void **state)
 	resp_conn_feed(node, conn, "*20001\r\n$6\r\nEXISTS\r\n", 20);
 	for (uint32_t i = 0; i < 20000; i++)
 		for (uint32_t k = 0; k < 7; k++)
-			resp_conn_feed(node, conn, "$1\r\na\r\n" + k, 1);
+			resp_conn_feed(node, conn, &key[k], 1);
 	reply = resp_conn_take(node, conn, &len);
 	assert_string_equal((char *)reply, ":0\r\n");
 	free(reply);
@@ -191,9 +192,11 @@ test_many_arguments_a_byte_at_a_time(void **state)
 static void
 test_blocks_come_back_in_the_middle_of_anything(void **state)
 {
-	static const char *const sent[] = { "MULTI\r\nSET a 1\r\n", "WATCH a b c\r\n", "CLIENT SETNAME me\r\n", "SET a \"b c\"\r\n",
-		"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5000\r\nabc", "SCRIPT LOAD \"if redis.call('get',KEYS[1]) == ARGV[1] then "
-		"return redis.call('del',KEYS[1]) else return 0 end\"\r\n", "*2\r\n$4\r\nMGET\r\n$3\r\nab" };
+	static const char load[] = "SCRIPT LOAD \"if redis.call('get',KEYS[1]) == ARGV[1] then return redis.call('del',KEYS[1]) end "
+	    "return 0\"\r\n";
+	const char *const sent[] = { "MULTI\r\nSET a 1\r\n", "WATCH a b c\r\n", "CLIENT SETNAME me\r\n", "SET a \"b c\"\r\n",
+		"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$5000\r\nabc", load,
+		"*2\r\n$4\r\nMGET\r\n$3\r\nab" };
 
 	(void)state;
 	for (uint32_t i = 0; i < sizeof sent / sizeof sent[0]; i++) {
