@@ -225,8 +225,11 @@ memcached_settings_tell_the_limits(void **state)
 	(void)state;
 	ask(0, "stats settings\r\n");
 	rig_settle();
-	assert_answer(0, "STAT maxbytes 67108863\r\nSTAT evictions on\r\nSTAT num_threads 3\r\nSTAT cas_enabled yes\r\n"
-	    "STAT flush_enabled yes\r\nSTAT item_size_max 1048576\r\nEND\r\n");
+	assert_answer(0, "STAT maxbytes 67108863\r\nSTAT maxconns 0\r\nSTAT tcpport 0\r\nSTAT evictions on\r\n"
+	    "STAT num_threads 3\r\nSTAT cas_enabled yes\r\nSTAT auth_enabled_sasl no\r\n"
+	    "STAT binding_protocol auto-negotiate\r\nSTAT flush_enabled yes\r\nSTAT lru_crawler no\r\n"
+	    "STAT lru_maintainer_thread no\r\nSTAT detail_enabled no\r\nSTAT dump_enabled no\r\n"
+	    "STAT item_size_max 1048576\r\nEND\r\n");
 }
 
 static void
