@@ -37,12 +37,13 @@ class Talker:
         opcode = self.random.choice((0x00, 0x0c, 0x00, 0x0c, 0x01, 0x01, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0e, 0x0f, 0x1c, 0x1d, 0x23,
                                      0x0a, 0x0b, 0x08, 0x1b, 0x20))
         key, cas = self.random.choice(KEYS), None
-        if opcode in (0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0e, 0x0f) and self.random.random() < .25:
-            cas = self.random.choice((key, key, 2**40))
         if opcode in (0x05, 0x06):  # numbers with text behind them are told apart (text-after-a-number)
             key = self.random.choice((b"n0", b"n1"))
         elif opcode in (0x0e, 0x0f) and key[:1] == b"n":
             key = b"k0"
+        # The CAS value of this very key: another key may have the same one here (cas-is-a-version).
+        if opcode in (0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0e, 0x0f) and self.random.random() < .25:
+            cas = self.random.choice((key, key, 2**40))
         fields = {"key": key, "extras": b"", "value": b""}
         if opcode in (0x01, 0x02, 0x03):
             fields.update(extras=struct.pack(">II", self.random.choice((0, 1, NEVER)), self.expiry()), value=self.value())
