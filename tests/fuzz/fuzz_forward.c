@@ -10,6 +10,8 @@
 #include "base/pkt.h"
 #include "cluster/forward.h"
 #include "proto/answers.h"
+#include "proto/ask.h"
+#include "proto/batch.h"
 #include "proto/memcached.h"
 #include "proto/native.h"
 
@@ -21,7 +23,12 @@ static struct now now = { .mono_ns = NS_PER_SEC, .wall_ms = 1700000000000 };
 static uint64_t ids[3];
 static struct deferred slots[SLOTS];
 static bool out[SLOTS];
-static struct { uint64_t member, call, ops; } asked[ASKED_MAX];
+static struct { uint64_t member, call, ops; uint8_t kind; } asked[ASKED_MAX];
+static struct fuzz_ask {
+	struct ask ask;
+	struct request requests[8];
+	struct response responses[8];
+} asks[SLOTS]; /* of the slots */
 static uint32_t asked_count;
 static struct deferred *held[HELD_MAX]; /* frames of other nodes, at our workers */
 static uint32_t held_count;
@@ -89,6 +96,21 @@ check_home(struct deferred *slot)
 
 	CHECK(i < SLOTS && out[i] && slot->to == slot->home);
 	out[i] = false;
+	if (slot->ask) {
+		volatile uint8_t sum = 0;
+
+		CHECK(slot->done && !slot->answered);
+		for (uint64_t ops = slot->ops; ops != 0; ops &= ops - 1) {
+			const struct response *response = &slot->ask->responses[__builtin_ctzll(ops)];
+
+			CHECK(response->status != UINT8_MAX && !response->pins);
+			for (uint32_t at = 0; at < response->value.len; at++)
+				sum = (uint8_t)(sum + response->value.data[at]);
+		}
+		if (slot->lent)
+			atomic_store(slot->lent, false);
+		return;
+	}
 	if (slot->service == SERVICE_MEMCACHED) {
 		CHECK(!slot->done && slot->answers && (slot->answers->ops & slot->ops) == slot->ops);
 		for (uint64_t ops = slot->ops; ops != 0; ops &= ops - 1) {
@@ -113,8 +135,9 @@ check_home(struct deferred *slot)
 static void
 note_asked(uint64_t member, uint8_t kind, uint64_t call, uint64_t ops)
 {
-	if (kind != CALL_ASK || asked_count == ASKED_MAX)
+	if ((kind != CALL_ASK && kind != CALL_BATCH) || asked_count == ASKED_MAX)
 		return;
+	asked[asked_count].kind = kind;
 	asked[asked_count].member = member;
 	asked[asked_count].call = call;
 	asked[asked_count++].ops = ops;
@@ -201,10 +224,91 @@ new_slot(struct reader *in, bool memcached)
 	forward_slot(&forward, now, slot);
 }
 
+static struct request
+request_of(struct reader *in)
+{
+	static const uint8_t ops[] = { OP_GET, OP_SET, OP_DELETE, OP_GUARD, OP_INCR, OP_META, OP_SETRANGE, OP_GAT };
+	static const char *const keys[] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+	struct request request = { .op = ops[byte(in) % 8], .key = view_text(keys[byte(in) % 8]), .length = byte(in) % 4 };
+	static uint8_t large[VALUE_LEN_MAX];
+
+	if (request.op == OP_SET)
+		request.value = view_of(large, byte(in) < 250 ? byte(in) : VALUE_LEN_MAX - byte(in));
+	return request;
+}
+
+/* A worker mails what a connection's pass asks of other nodes. */
+static void
+new_ask(struct reader *in)
+{
+	struct deferred *slot = NULL;
+	struct fuzz_ask *own;
+	uint32_t count = 1 + byte(in) % 8;
+
+	for (uint32_t i = 0; i < SLOTS && !slot; i++)
+		slot = out[i] ? NULL : &slots[i];
+	if (!slot)
+		return;
+	own = &asks[slot - slots];
+	*own = (struct fuzz_ask){ .ask = { .count = count, .requests = own->requests, .responses = own->responses } };
+	deferred_reset(slot);
+	slot->home = 0;
+	slot->service = SERVICE_ASK;
+	slot->ask = &own->ask;
+	for (uint32_t i = 0; i < count; i++) {
+		own->requests[i] = request_of(in);
+		own->requests[i].index = (uint8_t)i;
+		own->responses[i].status = UINT8_MAX;
+		slot->ops |= 1ull << i;
+	}
+	if (byte(in) % 8 == 0) { /* a flush comes alone */
+		own->requests[0] = (struct request){ .op = OP_FLUSH };
+		slot->ops = 1;
+	}
+	out[slot - slots] = true;
+	forward_slot(&forward, now, slot);
+}
+
+static uint8_t batch[2 * VALUE_LEN_MAX];
+
+/* A batch of another node's connections. */
+static struct view
+batch_of(struct reader *in, uint64_t *ops)
+{
+	struct writer to = writer_of(batch, sizeof batch);
+	uint32_t count = 1 + byte(in) % 8;
+
+	batch_head_compose(&to, count, now);
+	for (uint32_t i = 0; i < count; i++) {
+		struct request request = request_of(in);
+		uint32_t index = i * 8 % 61;
+
+		if (request.value.len < 256 || i == 0)
+			batch_request_compose(&to, index, &request);
+		*ops |= 1ull << index;
+	}
+	return view_of(batch, (uint32_t)(to.at - batch));
+}
+
+/* Responses to a batch, most of them of what was asked for. */
+static struct view
+responses_of(struct reader *in, uint64_t ops)
+{
+	struct writer to = writer_of(batch, sizeof batch);
+
+	batch_head_compose(&to, (uint32_t)__builtin_popcountll(ops), now);
+	for (; ops != 0; ops &= ops - 1) {
+		struct response response = { .status = byte(in) % 8, .value = bytes(in, 600), .has_item = true };
+
+		batch_response_compose(&to, (uint32_t)__builtin_ctzll(ops) + (byte(in) > 250), &response);
+	}
+	return view_of(batch, (uint32_t)(to.at - batch));
+}
+
 static void
 message(struct reader *in, const struct call_record *record, uint64_t from)
 {
-	static uint8_t bytes_out[CALL_RECORD_LEN + 70000];
+	static uint8_t bytes_out[CALL_RECORD_LEN + sizeof batch];
 
 	(void)in;
 	call_record_compose(record, bytes_out);
@@ -224,8 +328,13 @@ answer(struct reader *in)
 	i = byte(in) % asked_count;
 	record = (struct call_record){ .kind = CALL_ANSWER, .call = asked[i].call, .ops = asked[i].ops,
 		.stale = byte(in) & asked[i].ops, .status = byte(in) & 1 ? byte(in) % 24 : 0 };
-	if (record.status == 0)
+	if (asked[i].kind == CALL_BATCH && byte(in) < 250) {
+		record.kind = CALL_BATCH_ANSWER;
+		if (record.status == 0)
+			record.body = byte(in) < 230 ? responses_of(in, record.ops & ~record.stale) : bytes(in, 3000);
+	} else if (record.status == 0) {
 		record.body = bytes(in, 3000);
+	}
 	message(in, &record, asked[i].member);
 }
 
@@ -240,6 +349,9 @@ run_held(struct reader *in)
 		return;
 	slot = held[--held_count];
 	reply = bytes(in, 2000);
+	for (uint64_t ops = slot->ask ? slot->ops : 0; ops != 0; ops &= ops - 1)
+		slot->ask->responses[__builtin_ctzll(ops)] = (struct response){ .status = byte(in) % 8,
+			.value = view_of(slot->reply, reply.len) };
 	if (reply.len)
 		memcpy(slot->reply, reply.data, reply.len);
 	slot->reply_len = reply.len;
@@ -251,7 +363,7 @@ run_held(struct reader *in)
 static void
 turn(struct reader *in)
 {
-	switch (byte(in) % 10) {
+	switch (byte(in) % 12) {
 	case 0:
 		forward_message(&forward, now, ids[1 + byte(in) % 2], bytes(in, 3000));
 		break;
@@ -282,6 +394,16 @@ turn(struct reader *in)
 	case 8:
 		forward_ring(&forward, now, &rings[byte(in) % 3]);
 		break;
+	case 10:
+		new_ask(in);
+		break;
+	case 11: {
+		struct call_record record = { .kind = CALL_BATCH, .hops = 1 + byte(in) % 2, .call = byte(in) };
+
+		record.body = batch_of(in, &record.ops);
+		message(in, &record, ids[1 + byte(in) % 2]);
+		break;
+	}
 	case 9:
 		if (asked_count && byte(in) & 1)
 			forward_lost(&forward, now, asked[byte(in) % asked_count].call);
@@ -299,8 +421,9 @@ finish(void)
 	static const uint8_t nothing;
 	struct reader none = reader_of(&nothing, 0);
 	uint32_t free_slots = 0;
+	uint64_t kept = 0;
 
-	for (int i = 0; i < 100 && (forward.first_job || held_count || forward.home.first || forward.refusal_count); i++) {
+	for (int i = 0; i < 100 && (forward.first_job || held_count || forward.home.first || forward.first_ask || forward.refusal_count); i++) {
 		while (held_count)
 			run_held(&none);
 		now.mono_ns += FORWARD_PATIENCE_NS;
@@ -315,6 +438,12 @@ finish(void)
 	CHECK(free_slots == FORWARD_SLOTS_MAX);
 	for (uint32_t i = 0; i < FORWARD_LOANS; i++)
 		CHECK(!atomic_load(&forward.lent[i]));
+	for (uint32_t i = 0; i < FORWARD_LENT_MAX; i++) {
+		CHECK(!atomic_load(&forward.lents[i].out));
+		for (const struct forward_piece *piece = forward.lents[i].pieces; piece; piece = piece->next)
+			kept += blocks_rounded(piece->size);
+	}
+	CHECK(kept == forward.blocks.used); /* what workers have let go of, and no more */
 	asked_count = 0;
 }
 
