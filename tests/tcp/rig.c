@@ -123,13 +123,26 @@ rig_in(struct rig *rig, const struct seg *seg)
 	rig_in_raw(rig, seg->source, seg->destination, bytes, seg_compose(seg, bytes));
 }
 
-static bool
-only_resets(const struct rig *rig)
+/* Whom a RST would answer a RST: everybody of a burst in which nothing else came. */
+static void
+note_resets(struct rig *rig)
 {
+	rig->reset_count = 0;
 	for (uint32_t i = 0; i < rig->in_count; i++)
 		if (rig->in[i].len < 20 || !(rig->in[i].header[13] & SEG_RST))
-			return false;
-	return rig->in_count > 0;
+			return;
+	for (uint32_t i = 0; i < rig->in_count; i++)
+		rig->reset_ports[rig->reset_count++] = load_be16(rig->in[i].header);
+}
+
+/* One that the application asked for, in its turn or between rounds, is no answer. */
+static bool
+answers_a_reset(const struct rig *rig, const struct seg *seg)
+{
+	for (uint32_t i = 0; i < rig->reset_count && !rig->aborted; i++)
+		if (seg->flags & SEG_RST && seg->destination_port == rig->reset_ports[i])
+			return true;
+	return false;
 }
 
 static void
@@ -158,7 +171,7 @@ digest_add(struct rig *rig, const uint8_t *bytes, uint32_t len)
 }
 
 static void
-frame_out(struct rig *rig, const struct tcp_frame *frame, bool after_resets)
+frame_out(struct rig *rig, const struct tcp_frame *frame)
 {
 	bool ipv6 = endpoint_is_ipv6(&frame->peer);
 	uint8_t *bytes = frame->pkt->data + TCP_FRAME_OFFSET;
@@ -173,7 +186,7 @@ frame_out(struct rig *rig, const struct tcp_frame *frame, bool after_resets)
 		rig_fail(rig, "sent a segment with %s", seg.complaint);
 	if (seg.source_port != frame->peer.local_port || seg.destination_port != frame->peer.port)
 		rig_fail(rig, "the ports of a segment are not those of its peer");
-	if (after_resets && seg.flags & SEG_RST)
+	if (answers_a_reset(rig, &seg))
 		rig_fail(rig, "a RST was answered by a RST");
 	rig->sent++;
 	digest_add(rig, bytes, frame->len);
@@ -181,7 +194,7 @@ frame_out(struct rig *rig, const struct tcp_frame *frame, bool after_resets)
 }
 
 static void
-output(struct rig *rig, bool after_resets)
+output(struct rig *rig)
 {
 	struct tcp_frame frames[RIG_BURST];
 	uint32_t count, passes = 0;
@@ -196,7 +209,7 @@ output(struct rig *rig, bool after_resets)
 		count = rig->api->output(rig->tcp, rig->now_ns, &rig->spares, frames, RIG_BURST);
 		CHECK(count <= RIG_BURST);
 		for (uint32_t i = 0; i < count; i++)
-			frame_out(rig, &frames[i], after_resets);
+			frame_out(rig, &frames[i]);
 		if (++passes > 10000)
 			rig_fail(rig, "output does not end");
 	} while (count && !rig->failure[0]);
@@ -250,21 +263,24 @@ static uint32_t
 one_round(struct rig *rig)
 {
 	struct turn turns[RIG_BURST];
-	bool after_resets = only_resets(rig);
 	uint32_t count;
 
+	note_resets(rig);
 	rig->rounds++;
 	if (rig->in_count)
 		rig->api->input(rig->tcp, rig->now_ns, rig->in, rig->in_count);
 	count = rig->api->turns(rig->tcp, rig->now_ns, turns, RIG_BURST);
 	turns_check(rig, turns, count);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		rig->app.turn(rig->app.context, rig, &turns[i]);
+		rig->aborted |= turns[i].abort;
+	}
 	rig->turns += count;
 	rig->api->apply(rig->tcp, rig->now_ns, turns, count);
 	input_settle(rig);
 	rig->api->timers(rig->tcp, rig->now_ns);
-	output(rig, after_resets);
+	output(rig);
+	rig->aborted = false;
 	if (!rig->silent)
 		rig->api->check(rig->tcp);
 	return count;

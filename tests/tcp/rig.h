@@ -37,6 +37,9 @@ struct rig {
 	struct tcp_segment in[RIG_BURST];
 	struct pkt in_pkts[RIG_BURST];
 	uint32_t in_count;
+	uint16_t reset_ports[RIG_BURST]; /* of a burst that was nothing but RSTs: where they came from */
+	uint32_t reset_count;
+	bool aborted;         /* the application has aborted a connection since the last output */
 	struct spares spares;
 	struct pkt out_pkts[RIG_FRAMES];
 	bool silent;          /* no tcp_check (100 000 connections) */

@@ -327,8 +327,10 @@ step_app(struct storm *storm, struct peer *peer)
 
 		if (peer->app[i].open && how & 8)
 			rig->api->resume(rig->tcp, peer->app[i].id);
-		if (peer->app[i].open && how % 8 == 7 && n % 16 == 0)
+		if (peer->app[i].open && how % 8 == 7 && n % 16 == 0) {
 			rig->api->abort(rig->tcp, peer->app[i].id);
+			rig->aborted = true;
+		}
 	}
 }
 
