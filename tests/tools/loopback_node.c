@@ -323,7 +323,7 @@ start_node(struct node *node, struct error *error)
 {
 	struct serve_config config = { .worker_count = settings.workers, .start_wall_ms = now_read().wall_ms,
 		.native_port = node->first_port, .epoch = 1, .require_auth = settings.authenticate,
-		.version = SLIPRING_VERSION, .connections_max = CONNECTIONS_MAX,
+		.version = SLIPRING_VERSION, .process_id = (uint64_t)getpid(), .connections_max = CONNECTIONS_MAX,
 		.protocols = { [SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol,
 			[SERVICE_RESP] = &resp_stream_protocol },
 		.ring = all.node_count > 1 ? &node->published : NULL };
