@@ -1,5 +1,6 @@
 """What real clients' TCP does to a node: Nagle's algorithm, small packets, a password, loss."""
 import re
+import struct
 import subprocess
 
 import pytest
@@ -69,3 +70,23 @@ def test_clients_with_a_password(fresh, tmp_path):
     assert end.run("redis-cli", "-h", "H", "-p", "R", "--no-auth-warning", "-a", "open-sesame", "ping").stdout == "PONG\n"
     wrong = end.run("redis-cli", "-h", "H", "-p", "R", "--no-auth-warning", "-a", "guess", "ping", check=False)
     assert "WRONGPASS" in wrong.stdout + wrong.stderr
+
+
+@needs_tcp
+def test_binary_clients_with_a_password(fresh, tmp_path):
+    """SASL PLAIN; without it, and over the text protocol, nobody is served."""
+    have("npm:memjs", "ruby", "/usr/share/doc/ruby-dalli", "py:pylibmc")
+    secret = tmp_path / "password"
+    secret.touch(0o600)
+    secret.write_text("cache:open-sesame\n")
+    lab = fresh(settings=clients.settings(**{"memcached.password_file": secret}), no_huge=True)
+    end = End(lab, "node", lab.address())
+    end.program("memjs.js", "memcached", "cache:open-sesame")
+    end.program("ruby_client.rb", "memcached", "dalli", "cache:open-sesame")
+    end.program("pylibmc_client.py", "memcached", "binary", "cache:open-sesame")
+    for opcode, key, value in ((0, b"k", b""), (0x21, b"PLAIN", b"\0cache\0guess")):
+        asked = struct.pack("!BBHBBHIIQ", 0x80, opcode, len(key), 0, 0, 0, len(key) + len(value), 0, 0) + key + value
+        said = end.run("nc", "-N", "-w", "2", "H", "M", input=asked, text=False, check=False).stdout
+        assert said[:2] == bytes((0x81, opcode)) and said[6:8] == b"\0\x20", said  # authentication failed
+    said = end.run("nc", "-N", "-w", "2", "H", "M", input=b"get k\r\n", text=False, check=False).stdout
+    assert b"VALUE" not in said and said != b"END\r\n", said
