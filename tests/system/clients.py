@@ -16,7 +16,6 @@ MODULES = os.path.join(rack.ROOT, "build/clients/node_modules")
 PATH = os.environ["PATH"] + ":/usr/sbin:/usr/bin:/usr/local/bin"
 RUNNERS = {".py": ["/usr/bin/python3", "-B"], ".js": ["node"], ".rb": ["ruby"], ".php": ["php"], ".pl": ["perl"]}
 SETTINGS = {"memory": "128M"}
-DAEMON = os.path.join(rack.ROOT, os.environ.get("SLIPRING_BUILD", "build/release"), "slipringd")
 
 
 def have(*wanted):
@@ -31,13 +30,8 @@ def have(*wanted):
             pytest.skip(f"{what} is not installed: scripts/deps test")
 
 
-def speaks_tcp():
-    """Whether the daemon knows what SETTINGS say; without, only the known servers are asked."""
-    return "resp.enabled" in subprocess.run([DAEMON, "--help"], text=True, capture_output=True).stdout
-
-
 def settings(**more):
-    return {**(SETTINGS if speaks_tcp() else {}), **more}
+    return {**SETTINGS, **more}
 
 
 class End:

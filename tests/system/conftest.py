@@ -70,15 +70,13 @@ def fresh():
 @pytest.fixture(scope="session")
 def ends_session():
     """The servers that real clients meet, in one lab: {"oracle": Redis and memcached, "node": ours with two workers}."""
-    with clients.both(workers=int(os.environ.get('W', '1'))) as ends:
+    with clients.both(workers=2) as ends:
         yield ends
 
 
 @pytest.fixture(params=("oracle", "node"))
 def end(ends_session, request):
     """One of them; the node must outlive each test."""
-    if request.param == "node" and not clients.speaks_tcp():
-        pytest.skip("this slipringd does not speak TCP")
     it = ends_session[request.param]
     pid = it.lab.pid()
     yield it

@@ -35,7 +35,7 @@ def redis_cluster(lab):
 def ends():
     with lab_cluster.cluster("k", nodes=3, settings=clients.settings()) as lab, contextlib.ExitStack() as stack:
         lab.await_settled()
-        found = {"node": End(lab, "node", lab.address())} if clients.speaks_tcp() else {}
+        found = {"node": End(lab, "node", lab.address())}
         try:
             found["oracle"] = stack.enter_context(redis_cluster(lab))
         except pytest.skip.Exception:
@@ -46,16 +46,11 @@ def ends():
 @pytest.fixture(params=("oracle", "node"))
 def end(ends, request):
     if request.param not in ends:
-        pytest.skip("redis-server is not installed, or this slipringd does not speak TCP")
+        pytest.skip("redis-server is not installed: scripts/deps test")
     it = ends[request.param]
     pids = [it.lab.pid(node) for node in NODES]
     yield it
     assert [it.lab.pid(node) for node in NODES] == pids, "a node did not survive:\n" + "".join(it.lab.log(node)[-1500:] for node in NODES)
-
-
-def needs_node(ends):
-    if "node" not in ends:
-        pytest.skip("this slipringd does not speak TCP")
 
 
 def forwarded(end):
@@ -109,7 +104,6 @@ def test_benchmark_in_cluster_mode(end):
 
 def test_any_node_takes_any_key(ends):
     """A client that knows nothing of slots, at each node: what one stored the others find, over both protocols."""
-    needs_node(ends)
     have("py:redis", "py:pymemcache")
     script = """
 import sys, redis
@@ -168,7 +162,6 @@ def test_moved_when_that_is_asked_for():
 
 def test_a_client_survives_a_node(ends):
     """Kill one of three: a cluster-aware client finds the new owners by itself."""
-    needs_node(ends)
     have("py:redis")
     lab = ends["node"].lab
     script = """

@@ -20,9 +20,6 @@ def test_a_client_that_writes_twice_does_not_wait(end, protocol, family):
         assert re.search(r"^not ok .*median [34]\d\.", done.stdout, re.M), done.stdout
 
 
-needs_tcp = pytest.mark.skipif(not clients.speaks_tcp(), reason="this slipringd does not speak TCP")
-
-
 @pytest.fixture
 def mtu(ends_session):
     """Sets the MTU of the client's interface."""
@@ -34,7 +31,6 @@ def mtu(ends_session):
     to(1500)
 
 
-@needs_tcp
 @pytest.mark.parametrize("size", (576, 1280, 1400, 1500))
 def test_packets_of_every_size(ends_session, mtu, size):
     mtu(size)
@@ -42,7 +38,6 @@ def test_packets_of_every_size(ends_session, mtu, size):
     ends_session["node"].program("sizes.py", "memcached", "text")
 
 
-@needs_tcp
 def test_values_pass_a_link_that_loses(fresh):
     """One packet of a hundred lost each way: slower, but every byte."""
     lab = fresh(settings=clients.settings(), no_huge=True)
@@ -52,7 +47,6 @@ def test_values_pass_a_link_that_loses(fresh):
     end.program("many.py", "memcached", "text", "50", timeout=100)
 
 
-@needs_tcp
 def test_clients_with_a_password(fresh, tmp_path):
     """AUTH for Redis's clients; who has no password is refused."""
     have("py:redis", "npm:redis", "npm:ioredis")
@@ -72,7 +66,6 @@ def test_clients_with_a_password(fresh, tmp_path):
     assert "WRONGPASS" in wrong.stdout + wrong.stderr
 
 
-@needs_tcp
 def test_binary_clients_with_a_password(fresh, tmp_path):
     """SASL PLAIN; without it, and over the text protocol, nobody is served."""
     have("npm:memjs", "ruby", "/usr/share/doc/ruby-dalli", "py:pylibmc")
