@@ -73,10 +73,10 @@ def test_cli_with_a_script_on_standard_input(end):
 
 def test_cli_pipe(end):
     """Mass insertion: thousands of commands ahead of their replies."""
-    text = "".join(f"*3\r\n$3\r\nSET\r\n${len(f'pipe{i}')}\r\npipe{i}\r\n$100\r\n{i:0100}\r\n" for i in range(20_000))
+    text = "".join(f"*3\r\n$3\r\nSET\r\n${len(f'pipe{i}')}\r\npipe{i}\r\n$100\r\n{i:0100}\r\n" for i in range(5000))
     said = cli(end, "--pipe", input=text).stdout
-    assert "errors: 0, replies: 20000" in said, said
-    assert cli(end, "get", "pipe19999").stdout == f"{19999:0100}\n"
+    assert "errors: 0, replies: 5000" in said, said
+    assert cli(end, "get", "pipe4999").stdout == f"{4999:0100}\n"
 
 
 def test_cli_looks_around(end):
@@ -98,10 +98,19 @@ def stat_lines(end):
 
 # --- redis-benchmark --------------------------------------------------------------------
 
-@pytest.mark.parametrize("arguments", (
-    ["-c", "50", "-n", "20000", "-P", "16"], ["-c", "50", "-n", "5000"], ["-c", "200", "-n", "10000"],
-    ["-c", "20", "-n", "2000", "-d", "20000"], ["-c", "200", "-n", "50000", "-P", "100", "--threads", "2"]), ids=" ".join)
+@pytest.mark.parametrize("arguments", (["-c", "50", "-n", "20000", "-P", "16"], ["-c", "200", "-n", "10000"]), ids=" ".join)
 def test_benchmark(end, arguments):
+    benchmark(end, arguments)
+
+
+@pytest.mark.parametrize("arguments", (["-c", "20", "-n", "2000", "-d", "20000"], ["-c", "200", "-n", "50000", "-P", "100", "--threads", "2"]),
+                         ids=" ".join)
+def test_benchmark_of_large_values_and_long_pipelines(ends_session, arguments):
+    """An MSET of ten such values is longer than the window that is offered at first."""
+    benchmark(ends_session["node"], arguments)
+
+
+def benchmark(end, arguments):
     have("redis-benchmark")
     done = end.run("redis-benchmark", "-h", "H", "-p", "R", "-q", "-r", "1000", "-t", "ping,set,get,incr,mset", *arguments)
     said = done.stdout.replace("\r", "\n")
