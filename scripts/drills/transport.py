@@ -3,10 +3,10 @@ import tcp_path
 from kit import drill
 
 MB = 1_000_000
-# Loss each way, connections that share the 100 MB (where each waits for timeouts most of the time, there are many), and
-# how much the kernel moves beside that, which takes it longer than a drill may at 20 %.
-LOSSES = (("0%", 1, 100 * MB), ("0.1%", 1, 100 * MB), ("1%", 1, 100 * MB), ("5%", 10, 50 * MB), ("20%", 40, 2 * MB))
-BYTES = 100 * MB
+# Loss each way; bytes each way, over how many connections, in values of how many bytes; what the kernel moves beside that.
+# At 20 % each way both ends' timers grow to a minute and more, so there it is many short transfers.
+LOSSES = (("0%", 100 * MB, 1, 250_000, 100 * MB), ("0.1%", 100 * MB, 1, 250_000, 100 * MB), ("1%", 100 * MB, 1, 250_000, 100 * MB),
+          ("5%", 100 * MB, 10, 250_000, 50 * MB), ("20%", 2 * MB, 100, 10_000, 1 * MB))
 
 
 def tell(d, what, node, kernel):
@@ -20,13 +20,13 @@ def tcp_loss(d):
         d.check("memcached is there to compare with", False, "scripts/deps test")
         return
     with tcp_path.path("loss") as path:
-        for loss, connections, beside in LOSSES:
+        for loss, size, connections, value, beside in LOSSES:
             path.impair(loss)
-            node, given_up = path.transfer("node", BYTES, connections), path.given_up
-            d.check(f"100 MB each way at {loss} loss, {connections} connections: every byte arrived", True)
-            # At 20 % both ends' timeouts grow to a minute now and then, and a node gives up half a request after one.
+            node, given_up = path.transfer("node", size, connections, value), path.given_up
+            d.check(f"{size // MB} MB each way at {loss} loss, {connections} connections: every byte arrived", True)
+            # A node gives up half a request that has not moved for a minute.
             d.check("connections given up on the way", given_up <= (connections if loss == "20%" else 0), given_up)
-            tell(d, "goodput", node, path.transfer("kernel", beside, connections))
+            tell(d, "goodput", node, path.transfer("kernel", beside, connections, value))
         path.impair(delay=(5, 2))
         node, kernel = path.transfer("node", 20 * MB), path.transfer("kernel", 20 * MB)
         d.check("20 MB each way, 5 ms and up to 2 ms more each way, reordered: every byte arrived", True)

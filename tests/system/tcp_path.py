@@ -44,9 +44,9 @@ class Path:
             if delay:
                 self.lab("delay", node, delay[0], delay[1])
 
-    def transfer(self, end, size, connections=1):
+    def transfer(self, end, size, connections=1, value=VALUE):
         """Stores `size` bytes and fetches as many, over so many connections at once; compares. Bytes a second: (up, down)."""
-        flows = [Flow(self, end, i, size // connections) for i in range(connections)]
+        flows = [Flow(self, end, i, size // connections, value) for i in range(connections)]
         rates = []
         with concurrent.futures.ThreadPoolExecutor(connections) as pool:
             for step in (Flow.store, Flow.fetch):
@@ -62,11 +62,11 @@ class Path:
 class Flow:
     """One connection: values of its own, KEYS of them in turn. One that was given up is opened anew, and counted."""
 
-    def __init__(self, path, end, number, size):
+    def __init__(self, path, end, number, size, value):
         self.path, self.end, self.number, self.given_up = path, end, number, 0
-        self.values = [random.Random(f"{number} {i}").randbytes(min(size, VALUE)) for i in range(KEYS)]
-        self.count = max(1, size // VALUE)
-        self.connect()
+        self.values = [random.Random(f"{number} {i}").randbytes(min(size, value)) for i in range(KEYS)]
+        self.count = max(1, size // value)
+        self.sock = None  # connected by its own thread: over a bad path that takes seconds
 
     def connect(self):
         self.sock = self.path.connect(self.end)
@@ -74,6 +74,8 @@ class Flow:
 
     def each(self, step):
         moved = 0
+        if not self.sock:
+            self.connect()
         for i in range(self.count):
             while True:
                 try:
@@ -119,11 +121,11 @@ def path(suffix="p", **settings):
         lab("kill", "n2", "-9")
         space = f"{lab.name}-n2"
         subprocess.run(["ip", "-n", space, "addr", "add", f"{lab.address('n2')}/24", "dev", "e0"], check=True)
-        for name in (space, f"{lab.name}-client"):
-            # Else the switch would lose 64 KB at a time, and the kernel's BBR take no notice of it.
+        for name in (space, f"{lab.name}-client"):  # else the switch would lose 64 KB at a time
             subprocess.run(["ip", "netns", "exec", name, "ethtool", "-K", "e0", "tso", "off", "gso", "off"], check=True,
                            capture_output=True)
-            subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno"], check=True)
+        # A server that takes notice of loss, as we do: BBR, which the client has, does not.
+        subprocess.run(["ip", "netns", "exec", space, "sysctl", "-qw", "net.ipv4.tcp_congestion_control=reno"], check=True)
         server = subprocess.Popen(["ip", "netns", "exec", space, "memcached", "-u", "root", "-m", "64", "-t", "1", "-U", "0",
                                    "-l", lab.address("n2"), "-p", str(MEMCACHED)], stderr=subprocess.DEVNULL)
         try:
