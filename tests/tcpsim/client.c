@@ -445,6 +445,8 @@ finish(struct sim *sim, struct sim_conn *conn)
 	struct client *c = &conn->client;
 
 	if (c->state == CLIENT_OPEN && c->fin_got && c->fin_acked) {
+		if (c->ack_now)
+			transmit(sim, conn, SEG_ACK, c->nxt, 0);
 		c->state = CLIENT_DONE;
 		c->rto_due = c->tail_due = c->probe_due = 0;
 		conn->over_ns = sim->now_ns;

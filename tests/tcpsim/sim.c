@@ -10,7 +10,7 @@
 
 const char *const sim_kind_names[SIM_KINDS] = { "linux", "windows", "macos", "freebsd", "evil", "pair" };
 
-enum { FIRST_PORT = 20000, HEAL_S = 60, OVER_S = 400, STALL_S = 300 };
+enum { FIRST_PORT = 20000, HEAL_S = 60, OVER_S = 800, STALL_S = 300 };
 
 void
 sim_fail(struct sim *sim, const char *format, ...)
@@ -434,6 +434,8 @@ draw_conn(struct sim *sim, struct prng *prng)
 	if (plan->ending == END_CLIENT_RESET || plan->ending == END_SERVER_ABORT)
 		plan->act_at_ns = sim->now_ns + prng_below(prng, 3000) * NS_PER_MS + 1;
 	plan->server_chunk = 1 + (uint32_t)prng_below(prng, 1ull << (6 + prng_below(prng, 12)));
+	if (plan->server_chunk < plan->down_total / 2000 || plan->server_chunk < plan->up_total / 2000)
+		plan->server_chunk = 64; /* a turn each */
 	plan->pause_percent = prng_below(prng, 3) ? 0 : (uint32_t)prng_below(prng, 30);
 	plan->use_room = prng_below(prng, 3) == 0;
 	plan->use_wanted = prng_below(prng, 3) == 0;
