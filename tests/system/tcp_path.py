@@ -24,13 +24,14 @@ class Path:
         self.ends = {"node": lab.address("n1"), "kernel": lab.address("n2")}
 
     def connect(self, end, timeout=120.0):
-        sock = self.lab.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.settimeout(timeout)
         for attempt in range(4):  # a handshake may meet bad luck, too
+            sock = self.lab.socket(socket.AF_INET, socket.SOCK_STREAM)
+            sock.settimeout(timeout)
             try:
                 sock.connect((self.ends[end], MEMCACHED))
-                return sock
+                break
             except TimeoutError:
+                sock.close()
                 if attempt == 3:
                     raise
         return sock
