@@ -74,8 +74,8 @@ hand_on(struct worker *w, struct tcp_segment *segment)
 		return;
 	}
 	slot->first_op = (uint8_t)(segment->hops + 1);
+	counter_add(w->counters, COUNTER_TCP_STRAYS, 1); /* before the other worker can act on it */
 	CHECK(mailbox_send(w->mailboxes[to], slot));
-	counter_add(w->counters, COUNTER_TCP_STRAYS, 1);
 	segment->pkt->disposition = PKT_DONE;
 }
 

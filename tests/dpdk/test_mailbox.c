@@ -110,7 +110,6 @@ never_misses(struct table *table)
 	atomic_store(&table->over, true);
 	pthread_join(thread, NULL);
 	assert_int_equal(table->lost, 0);
-	mailbox_destroy(table->sleeper);
 	mailbox_destroy(table->poller);
 }
 
@@ -122,6 +121,7 @@ a_sleeper_never_misses_its_wake_up(void **state)
 	(void)state;
 	table.bell = table.sleeper;
 	never_misses(&table);
+	mailbox_destroy(table.sleeper);
 }
 
 static void
@@ -134,6 +134,7 @@ mail_in_an_attached_mailbox_wakes_who_sleeps_on_the_bell(void **state)
 	mailbox_attach(other, table.bell);
 	mailbox_attach(table.sleeper, table.bell);
 	never_misses(&table);
+	mailbox_destroy(table.sleeper);
 	mailbox_destroy(other);
 	mailbox_destroy(table.bell);
 }
@@ -143,15 +144,17 @@ static void
 mail_in_what_was_attached_to_a_bell_that_moved_wakes_the_new_sleeper(void **state)
 {
 	struct table table = { .sleeper = create("sleeper"), .poller = create("poller"), .bell = create("worker") };
-	struct mailbox *former = create("former"), *other = create("other");
+	struct mailbox *former = create("former"), *other = create("other"), *attached = table.sleeper;
 
 	(void)state;
-	mailbox_attach(table.sleeper, former);
+	mailbox_attach(attached, former);
 	mailbox_attach(other, table.bell);
 	mailbox_move(former, table.bell);
 	never_misses(&table);
 	table = (struct table){ .sleeper = former, .poller = create("poller"), .bell = table.bell };
 	never_misses(&table);
+	mailbox_destroy(attached);
+	mailbox_destroy(former);
 	mailbox_destroy(other);
 	mailbox_destroy(table.bell);
 }
