@@ -308,8 +308,9 @@ a_multi_get_shares_frames(void **state)
 		if (i % 3)
 			assert_memory_equal(items[i].result.value, keys[i], items[i].key_len);
 	}
-	/* 64 operations a frame; each worker's last frame of a chunk of 256 may be short */
-	assert_true(after.frames_sent - before.frames_sent <= 3 * (256 / 64 + 1) * topology.worker_count);
+	/* 64 operations a frame; each worker's last frame of a chunk of 256 may be short. On a slow machine some are asked again. */
+	assert_true(after.frames_sent - before.frames_sent <=
+	    3 * (256 / 64 + 1) * topology.worker_count + after.retries - before.retries);
 	assert_int_equal(slipring_mget(f->cache, items, MANY, buffer, 10), SLIPRING_TOO_LARGE);
 	free(items);
 }
