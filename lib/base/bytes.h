@@ -41,7 +41,8 @@ struct reader {
 static inline struct reader
 reader_of(const void *data, size_t len)
 {
-	return (struct reader){ data, (const uint8_t *)data + len, false };
+	/* An empty view may be nowhere, and nothing may be added to NULL, not even 0 (C11 6.5.6). */
+	return (struct reader){ data, len ? (const uint8_t *)data + len : data, false };
 }
 
 static inline size_t

@@ -64,10 +64,21 @@ every_drop_and_counter_has_a_name_and_a_text(void **state)
 		assert_true(counter_name(i)[0] && counter_text(i)[0]);
 }
 
+static void
+a_reader_of_nothing_has_nothing_left(void **state)
+{
+	struct reader r = reader_of(NULL, 0); /* the sanitizer watches the sum */
+
+	(void)state;
+	assert_int_equal(reader_left(&r), 0);
+	assert_false(r.failed);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reader_of_nothing_has_nothing_left),
 		cmocka_unit_test(a_reader_never_leaves_its_bytes),
 		cmocka_unit_test(a_writer_writes_whole_fields_or_nothing),
 		cmocka_unit_test(versions_only_grow_though_the_clock_steps_back),
