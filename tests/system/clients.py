@@ -109,6 +109,9 @@ def oracle(lab, resp=6379, memcached=11211):
         yield end
 
 
+shared = contextlib.ExitStack()  # what lives as long as the session, or until the look at what is left
+
+
 @contextlib.contextmanager
 def both(suffix="c", **up):
     """{"oracle": End, "node": End} in one lab of its own; the node is the lab's n1."""

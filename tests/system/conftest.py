@@ -70,8 +70,8 @@ def fresh():
 @pytest.fixture(scope="session")
 def ends_session():
     """The servers that real clients meet, in one lab: {"oracle": Redis and memcached, "node": ours with two workers}."""
-    with clients.both(workers=2) as ends:
-        yield ends
+    yield clients.shared.enter_context(clients.both(workers=2))
+    clients.shared.close()
 
 
 @pytest.fixture(params=("oracle", "node"))

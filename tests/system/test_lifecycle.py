@@ -120,7 +120,7 @@ GOOD = "node_id: n1\ninterfaces: [e0]\nipv4: 10.9.0.1/24\n"
     (GOOD + "workers: many\n", [":4", "workers"]),
     (GOOD + "workers: 99\n", [":4", "workers", "16"]),
     (GOOD + "memory: 1K\n", [":4", "memory"]),
-    (GOOD + "memcached:\n  enabled: true\n", ["memcached.allow"]),
+    (GOOD + "memcached:\n  udp: true\n", ["memcached.allow"]),
     (GOOD + "ipv4: 10.9.0.300/24\n", [":4", "ipv4"]),
     (GOOD + "profile: no_such\n", ["no_such"]),
     ("interfaces: [e0\n", [":"]),

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 
+import clients
 from conftest import huge_page_count, machine
 from rack import lab, wait_for
 
@@ -34,6 +35,7 @@ def test_nothing_is_left(request, rack_session):
     for maker in rack_session.makers.values():
         maker.end()
     rack_session("down", "--wipe")
+    clients.shared.close()
     before = request.config.before
     ours = [k for k in before if k != "other labs"]
     wait_for(lambda: all(machine()[k] == before[k] for k in ours), 3, f"before {before}\nafter {machine()}")
