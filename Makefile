@@ -103,9 +103,9 @@ CHECKS := layers purity length headers docs words
 PYTEST := /usr/bin/python3 -B -m pytest -q -p no:cacheprovider
 
 # Its parts run side by side and print when they end. One build (pure, -O1) serves the purity
-# check and the unit tests; `make test` runs the latter again as released, and fuzzes longer.
-check: ## the fast ones, under a minute: rules of the tree, unit tests, a taste of fuzzing
-	@$(MAKE) --no-print-directory -s -k -Orecurse FLAVOUR=pure check-fuzz check-unit check-roles check-rules
+# check and the unit tests; `make test` runs the latter again as released, and fuzzes.
+check: ## the fast ones, under a minute: rules of the tree, unit tests, thread roles
+	@$(MAKE) --no-print-directory -s -k -Orecurse FLAVOUR=pure check-unit check-roles check-rules
 
 check-rules: pure
 	@scripts/run-checks $(CHECKS) && $(PYTEST) tests/checks
@@ -115,9 +115,6 @@ check-roles:
 
 check-unit:
 	@SUITE=unit TEST_JOBS=4 $(MAKE) unit
-
-check-fuzz:
-	@SUITE=fuzz FUZZ_RUNS=5000 $(MAKE) FLAVOUR=fuzz FUZZ_SECONDS=0 fuzz-run
 
 test: ## everything: installs what is missing, all suites, sanitizers, the lab; under 25 min
 	@scripts/deps test
@@ -224,6 +221,6 @@ bench-programs: all $(BENCHES) $(SIM)
 clean: ## remove what was built
 	$(Q)rm -rf build
 
-.PHONY: help all run cluster stop test-cluster drill drill-slice check check-rules check-roles check-unit check-fuzz test unit dpdk python python-cli differential asan \
+.PHONY: help all run cluster stop test-cluster drill drill-slice check check-rules check-roles check-unit test unit dpdk python python-cli differential asan \
   race race-run fuzz fuzz-run fuzz-slice system pure roles cover \
   profile drills drills-pci soak soak-slice fmt clean

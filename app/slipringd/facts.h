@@ -27,7 +27,7 @@ struct facts_worker {
 };
 
 struct facts_socket {
-	char protocol[8], local[56], service[16], detail[24];
+	char protocol[8], local[64], service[16], detail[24];
 };
 
 void facts_worker(const struct node_config *config, const struct port_info *port, uint32_t worker,
