@@ -159,7 +159,7 @@ fuzz-slice:
 	@$(MAKE) --no-print-directory FUZZ_SECONDS=10 fuzz
 
 TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
-system: all client bench-programs $(TEST_TOOLS) ## the lab: real nodes, real frames (root)
+system: all client bench-programs $(TEST_TOOLS) $(DIFFERENTIAL) ## the lab: real nodes, real frames (root)
 	@$(PYTEST) tests/system
 
 test-cluster: all ## two scripts against a cluster of their own: its interface, and a node killed under it
