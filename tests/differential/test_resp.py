@@ -52,7 +52,7 @@ class Commands:
             return ["PING"]
         made = [self.any_case(made[0]), *made[1:]]
         if self.random.random() < 0.03:
-            made = made[:-1] if len(made) > 2 and made[0] != "SCAN" else made
+            made = made[:-1] if len(made) > 2 and made[0].upper() != "SCAN" else made
         if self.random.random() < 0.02 and made[0].upper() not in ("SCAN", "EVAL"):
             made.append(self.pick([b"extra", b"1", b"NX", b"GET"]))
         return made
