@@ -48,35 +48,44 @@ stray_accept(struct worker *w, struct deferred *slot)
 	CHECK(mailbox_send(w->mailboxes[slot->home], slot));
 }
 
+/* Workers that a frame has come by: those that were handed over stand before what the port received. */
+static uint8_t
+hops_of(const struct worker *w, const struct pkt *pkt)
+{
+	uint32_t at = (uint32_t)(pkt - w->pkts);
+
+	return at < w->stray_count ? w->stray_hops[at] : 0;
+}
+
 void
 stray_mark(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->net.segment_count && w->stray_count > 0; i++) {
-		uint32_t at = (uint32_t)(w->net.segments[i].pkt - w->pkts);
-
-		if (at < w->stray_count)
-			w->net.segments[i].hops = w->stray_hops[at];
-	}
+	if (__builtin_expect(w->stray_count == 0, 1))
+		return;
+	for (uint32_t i = 0; i < w->net.segment_count; i++)
+		w->net.segments[i].hops = hops_of(w, w->net.segments[i].pkt);
+	for (uint32_t i = 0; i < w->net.error_count; i++)
+		w->net.errors[i].hops = hops_of(w, w->net.errors[i].pkt);
 }
 
 /* net took headers off the front as it went: the frame begins where the IP header's Ethernet header stands now. */
 static ON_WORKER void
-hand_on(struct worker *w, struct tcp_segment *segment)
+hand_on(struct worker *w, struct pkt *pkt, uint8_t hops)
 {
-	struct datagram whole = { .payload = segment->pkt->data, .payload_len = segment->pkt->len, .service = SERVICE_FRAME };
+	struct datagram whole = { .payload = pkt->data, .payload_len = pkt->len, .service = SERVICE_FRAME };
 	uint32_t to = (w->config.serve.worker + 1) % w->config.serve.worker_count;
 	struct deferred *slot = NULL;
 
 	if (whole.payload_len <= DEFERRED_PAYLOAD_MAX)
 		slot = serve_slot(w->serve, &whole);
 	if (!slot) {
-		pkt_drop(segment->pkt, w->counters, DROP_DEFERRED_FULL);
+		pkt_drop(pkt, w->counters, DROP_DEFERRED_FULL);
 		return;
 	}
-	slot->first_op = (uint8_t)(segment->hops + 1);
+	slot->first_op = (uint8_t)(hops + 1);
 	counter_add(w->counters, COUNTER_TCP_STRAYS, 1); /* before the other worker can act on it */
 	CHECK(mailbox_send(w->mailboxes[to], slot));
-	segment->pkt->disposition = PKT_DONE;
+	pkt->disposition = PKT_DONE;
 }
 
 void
@@ -84,5 +93,8 @@ stray_post(struct worker *w)
 {
 	for (uint32_t i = 0; i < w->net.segment_count; i++)
 		if (__builtin_expect(w->net.segments[i].stray, 0))
-			hand_on(w, &w->net.segments[i]);
+			hand_on(w, w->net.segments[i].pkt, w->net.segments[i].hops);
+	for (uint32_t i = 0; i < w->net.error_count; i++)
+		if (w->net.errors[i].stray)
+			hand_on(w, w->net.errors[i].pkt, w->net.errors[i].hops);
 }

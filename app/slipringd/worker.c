@@ -130,9 +130,9 @@ streams_in(struct worker *w)
 		return 0;
 	stray_mark(w);
 	tcp_input(w->tcp, now_ns, w->net.segments, w->net.segment_count);
-	stray_post(w);
 	if (w->net.error_count)
 		tcp_errors_input(&w->net, w->tcp, now_ns);
+	stray_post(w);
 	tcp_timers(w->tcp, now_ns);
 	for (uint32_t i = 0; i < b->resumed_count; i++)
 		tcp_resume(w->tcp, b->resumed[i]);

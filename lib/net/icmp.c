@@ -19,6 +19,7 @@ icmp_error_note(struct net *net, struct pkt *pkt, struct icmp_error *error, uint
 	error->local_port = be16(ports[0]);
 	error->peer_port = be16(ports[1]);
 	error->seq = be32(seq);
+	error->pkt = pkt;
 	net->errors[net->error_count++] = *error;
 }
 

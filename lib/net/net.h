@@ -75,6 +75,7 @@ enum icmp_reason {
 
 /* An ICMP error about a TCP segment of this node. Anybody can forge one: TCP must check that `seq` is in flight. */
 struct icmp_error {
+	struct pkt *pkt;    /* the packet that says so, PKT_DONE */
 	uint8_t reason;     /* enum icmp_reason */
 	uint8_t type, code; /* as on the wire, of the family that `local` says */
 	uint8_t local;      /* which of our addresses sent it (endpoint.local) */
@@ -82,6 +83,8 @@ struct icmp_error {
 	uint16_t peer_port, local_port;
 	uint32_t seq;       /* the segment's sequence number */
 	uint32_t mtu;       /* ICMP_TOO_BIG: of the way, IP header included; 0: the router does not say */
+	uint8_t hops;       /* workers that did not know the connection */
+	bool stray;         /* by tcp_errors_input: nor does this one, and others may */
 };
 
 struct net {

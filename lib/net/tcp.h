@@ -121,8 +121,10 @@ struct tcp_icmp {
 	uint32_t seq;
 	uint16_t mtu;             /* packet too big: of the way, IP header included; 0: unreachable of some kind, a soft error */
 	uint8_t local;            /* which of our addresses source is */
+	uint8_t hops;             /* workers that did not know the connection */
 };
-void tcp_icmp(struct tcp *tcp, uint64_t now_ns, const struct tcp_icmp *error);
+/* False: it is about no connection here, but another worker may have it: the caller hands the error on. */
+bool tcp_icmp(struct tcp *tcp, uint64_t now_ns, const struct tcp_icmp *error);
 
 /* Figures for stats; the owner lcore's. */
 struct tcp_figures {

@@ -89,18 +89,18 @@ tcp_frames_output(struct net *net, const struct tcp_frame *frames, uint32_t coun
 }
 
 void
-tcp_errors_input(const struct net *net, struct tcp *tcp, uint64_t now_ns)
+tcp_errors_input(struct net *net, struct tcp *tcp, uint64_t now_ns)
 {
 	for (uint32_t i = 0; i < net->error_count; i++) {
-		const struct icmp_error *error = &net->errors[i];
+		struct icmp_error *error = &net->errors[i];
 		struct tcp_icmp icmp = { .source_port = error->local_port, .destination_port = error->peer_port,
-			.seq = error->seq, .local = error->local };
+			.seq = error->seq, .local = error->local, .hops = error->hops };
 
 		/* A router of before RFC 1191 does not say what fits: the least that every way has to carry. */
 		if (error->reason == ICMP_TOO_BIG)
 			icmp.mtu = (uint16_t)(error->mtu == 0 ? 576 : error->mtu > UINT16_MAX ? UINT16_MAX : error->mtu);
 		net_address(net, error->local, icmp.source);
 		memcpy(icmp.destination, error->peer, 16);
-		tcp_icmp(tcp, now_ns, &icmp);
+		error->stray = !tcp_icmp(tcp, now_ns, &icmp);
 	}
 }

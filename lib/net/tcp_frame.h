@@ -16,7 +16,7 @@
 void tcp_frames_output(struct net *net, const struct tcp_frame *frames, uint32_t count) ON_WORKER;
 /* Whether the checksum of a segment is right. */
 bool tcp_checksum_is_right(const struct tcp_segment *segment);
-/* What net_input found in ICMP errors of the burst (net->errors) goes to TCP. */
-void tcp_errors_input(const struct net *net, struct tcp *tcp, uint64_t now_ns) ON_WORKER;
+/* What net_input found in ICMP errors of the burst (net->errors) goes to TCP; those that it does not know a connection for become `stray`. */
+void tcp_errors_input(struct net *net, struct tcp *tcp, uint64_t now_ns) ON_WORKER;
 
 #endif

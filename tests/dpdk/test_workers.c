@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <rte_eth_ring.h>
@@ -310,35 +311,75 @@ a_mailed_write_wakes_its_owner_soon(void **state)
 
 /* --- connections ---------------------------------------------------------------------------- */
 
-enum { TCP_AT = TEMPLATE_NATIVE - UDP_HEADER_LEN, SYN = 2, RST = 4, ACK = 16, CLIENT_PORT = 40001 };
+enum { TCP_AT = TEMPLATE_NATIVE - UDP_HEADER_LEN, SYN = 2, RST = 4, ACK = 16, CLIENT_PORT = 40001,
+	PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, ICMP_UNREACHABLE_TYPE = 3, CODE_PORT = 3, CODE_FRAGMENTATION = 4 };
 
-/* One segment of the client's connection, without options, to either worker. */
+/* The headers before layer 4, of which there are l4_len bytes. */
+static void
+ip_headers(uint8_t *frame, uint8_t protocol, uint16_t l4_len)
+{
+	uint8_t *ip = frame + ETHERNET_HEADER_LEN;
+
+	link_headers(&t.link, frame, (uint16_t)(l4_len - UDP_HEADER_LEN));
+	ip[9] = protocol;
+	store_be16(ip + 10, 0);
+	store_be16(ip + 10, internet_checksum(ip, IPV4_HEADER_LEN, 0));
+}
+
+/* One segment of the client's connection, to either worker; a SYN says that segments of 1460 bytes may come. */
 static void
 send_segment(uint32_t worker, uint8_t flags, uint32_t seq, uint32_t ack, const char *text)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(t.pool);
-	uint16_t len = (uint16_t)(20 + strlen(text));
+	uint16_t header_len = flags & SYN ? 24 : 20, len = (uint16_t)(header_len + strlen(text));
 	uint8_t *frame, *tcp;
 
 	assert_non_null(mbuf);
 	frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
 	tcp = frame + TCP_AT;
-	link_headers(&t.link, frame, (uint16_t)(len - UDP_HEADER_LEN));
-	frame[ETHERNET_HEADER_LEN + 9] = 6;
-	store_be16(frame + ETHERNET_HEADER_LEN + 10, 0);
-	store_be16(frame + ETHERNET_HEADER_LEN + 10, internet_checksum(frame + ETHERNET_HEADER_LEN, IPV4_HEADER_LEN, 0));
+	ip_headers(frame, PROTOCOL_TCP, len);
 	memset(tcp, 0, 20);
 	store_be16(tcp, CLIENT_PORT);
 	store_be16(tcp + 2, 11211);
 	store_be32(tcp + 4, seq);
 	store_be32(tcp + 8, ack);
-	tcp[12] = 5 << 4;
+	tcp[12] = (uint8_t)(header_len / 4 << 4);
 	tcp[13] = flags;
 	store_be16(tcp + 14, 60000);
-	memcpy(tcp + 20, text, strlen(text));
-	store_be16(tcp + 16, internet_checksum(tcp, len, 6u + len + load_be16(t.link.ip) + load_be16(t.link.ip + 2) +
+	memcpy(tcp + 20, "\2\4\5\264", header_len - 20u);
+	memcpy(tcp + header_len, text, strlen(text));
+	store_be16(tcp + 16, internet_checksum(tcp, len, PROTOCOL_TCP + len + load_be16(t.link.ip) + load_be16(t.link.ip + 2) +
 	    load_be16(t.link.peer_ip) + load_be16(t.link.peer_ip + 2)));
 	mbuf->data_len = mbuf->pkt_len = (uint16_t)(TCP_AT + len);
+	assert_int_equal(rte_ring_enqueue(t.to[worker], mbuf), 0);
+}
+
+/* An ICMP error about a segment that the node sent from its port 11211, to either worker. */
+static void
+send_error(uint32_t worker, uint8_t code, uint32_t seq, uint16_t mtu)
+{
+	enum { QUOTE_AT = 8, LEN = QUOTE_AT + IPV4_HEADER_LEN + 8 };
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(t.pool);
+	uint8_t *frame, *icmp, *quote;
+
+	assert_non_null(mbuf);
+	frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	icmp = frame + TCP_AT;
+	quote = icmp + QUOTE_AT;
+	ip_headers(frame, PROTOCOL_ICMP, LEN);
+	memset(icmp, 0, QUOTE_AT);
+	icmp[0] = ICMP_UNREACHABLE_TYPE;
+	icmp[1] = code;
+	store_be16(icmp + 6, mtu);
+	memcpy(quote, frame + ETHERNET_HEADER_LEN, IPV4_HEADER_LEN);
+	quote[9] = PROTOCOL_TCP;
+	memcpy(quote + 12, t.link.peer_ip, 4);
+	memcpy(quote + 16, t.link.ip, 4);
+	store_be16(quote + IPV4_HEADER_LEN, 11211);
+	store_be16(quote + IPV4_HEADER_LEN + 2, CLIENT_PORT);
+	store_be32(quote + IPV4_HEADER_LEN + 4, seq);
+	store_be16(icmp + 2, internet_checksum(icmp, LEN, 0));
+	mbuf->data_len = mbuf->pkt_len = (uint16_t)(TCP_AT + LEN);
 	assert_int_equal(rte_ring_enqueue(t.to[worker], mbuf), 0);
 }
 
@@ -414,6 +455,54 @@ a_segment_of_no_connection_is_reset_once(void **state)
 	assert_int_equal(counter_read(&t.counters[0], COUNTER_TCP_STRAYS), strays + 1);
 }
 
+/* Waits until a worker's counter has grown to `value`. */
+static void
+await_counter(uint32_t worker, enum counter counter, uint64_t value)
+{
+	uint64_t start = io_cycles();
+
+	while (counter_read(&t.counters[worker], counter) < value && io_cycles() - start < LOST_CYCLES_S * io_cycles_hz())
+		usleep(100);
+	assert_int_equal(counter_read(&t.counters[worker], counter), value);
+}
+
+/* Worker 1 gets them as a NIC would have it that spreads by the router's address; worker 0 judges them as its own. */
+static void
+errors_at_the_wrong_worker_find_their_connection(void **state)
+{
+	uint64_t strays = counter_read(&t.counters[1], COUNTER_TCP_STRAYS);
+	uint32_t seq = open_at(0);
+	uint64_t ignored;
+
+	(void)state;
+	send_segment(0, ACK, 1001, seq, "version\r\n"); /* its answer is not acknowledged: it stays in flight */
+	rte_pktmbuf_free(receive_segment(0));
+	ignored = counter_read(&t.counters[0], COUNTER_TCP_ICMP_IGNORED);
+	send_error(1, CODE_FRAGMENTATION, seq, 1000);
+	await_counter(0, COUNTER_TCP_PATH_MTU, 1);
+	send_error(1, CODE_PORT, seq, 0);
+	await_counter(0, COUNTER_TCP_ICMP_SOFT, 1);
+	send_error(1, CODE_FRAGMENTATION, seq + 100000, 600); /* not in flight: forged */
+	await_counter(0, COUNTER_TCP_ICMP_IGNORED, ignored + 1);
+	assert_int_equal(counter_read(&t.counters[0], COUNTER_TCP_PATH_MTU), 1);
+	assert_int_equal(counter_read(&t.counters[1], COUNTER_TCP_STRAYS), strays + 3);
+	send_segment(0, RST | ACK, 1010, seq, "");
+}
+
+/* Both are asked; the last one passes it over. */
+static void
+an_error_of_no_connection_is_passed_over_once(void **state)
+{
+	uint64_t strays = counter_read(&t.counters[0], COUNTER_TCP_STRAYS);
+	uint64_t ignored = counter_read(&t.counters[1], COUNTER_TCP_ICMP_IGNORED);
+
+	(void)state;
+	await_counter(0, COUNTER_TCP_RESETS_IN, 2); /* the connections of the tests before are gone */
+	send_error(0, CODE_PORT, 77, 0);
+	await_counter(1, COUNTER_TCP_ICMP_IGNORED, ignored + 1);
+	assert_int_equal(counter_read(&t.counters[0], COUNTER_TCP_STRAYS), strays + 1);
+}
+
 int
 main(void)
 {
@@ -423,6 +512,8 @@ main(void)
 		cmocka_unit_test(a_mailed_write_wakes_its_owner_soon),
 		cmocka_unit_test(a_segment_at_the_wrong_worker_finds_its_connection),
 		cmocka_unit_test(a_segment_of_no_connection_is_reset_once),
+		cmocka_unit_test(errors_at_the_wrong_worker_find_their_connection),
+		cmocka_unit_test(an_error_of_no_connection_is_passed_over_once),
 	};
 
 	return cmocka_run_group_tests_name("workers over net_ring", tests, start, stop);

@@ -24,7 +24,7 @@ struct tcp_api {
 	void (*resume)(struct tcp *tcp, struct connection id);
 	void (*abort)(struct tcp *tcp, struct connection id);
 	uint32_t (*output)(struct tcp *tcp, uint64_t now_ns, struct spares *spares, struct tcp_frame *frames, uint32_t max);
-	void (*icmp)(struct tcp *tcp, uint64_t now_ns, const struct tcp_icmp *error);
+	bool (*icmp)(struct tcp *tcp, uint64_t now_ns, const struct tcp_icmp *error);
 	void (*figures)(const struct tcp *tcp, struct tcp_figures *figures);
 	void (*check)(struct tcp *tcp);
 };

@@ -255,6 +255,36 @@ an_address_has_no_more_connections_than_it_may(void **state)
 	tcp_destroy(rig);
 }
 
+/* Another worker may have the connection, as long as one is left to ask; of another port's, none has. */
+static void
+an_error_about_an_unknown_connection_is_for_another_worker(void **state)
+{
+	struct tcp_config config = rig_config();
+	struct tcp_icmp error = { .source_port = RIG_PORT, .destination_port = 50000 };
+	struct rig_peer peer;
+
+	(void)state;
+	config.hops_max = 1;
+	rig_create(&config);
+	endpoint_map_ipv4(error.source, (uint8_t[4]){ 10, 9, 0, 1 });
+	endpoint_map_ipv4(error.destination, (uint8_t[4]){ 10, 9, 0, 254 });
+	assert_false(tcp_icmp(rig, rig_now_ns, &error));
+	assert_int_equal(counter_read(&rig_counters, COUNTER_TCP_ICMP_IGNORED), 0);
+	error.hops = 1;
+	assert_true(tcp_icmp(rig, rig_now_ns, &error));
+	assert_int_equal(counter_read(&rig_counters, COUNTER_TCP_ICMP_IGNORED), 1);
+	error.hops = 0;
+	error.source_port = RIG_PORT + 1;
+	assert_true(tcp_icmp(rig, rig_now_ns, &error));
+	assert_int_equal(counter_read(&rig_counters, COUNTER_TCP_ICMP_IGNORED), 2);
+	error.source_port = RIG_PORT;
+	peer = rig_connect(50000, 1000, false);
+	error.seq = peer.ack; /* nothing is in flight: it is this worker's to ignore */
+	assert_true(tcp_icmp(rig, rig_now_ns, &error));
+	assert_int_equal(counter_read(&rig_counters, COUNTER_TCP_ICMP_IGNORED), 3);
+	tcp_destroy(rig);
+}
+
 /* What waits costs little: the figure is in doc/TCP.md. */
 static void
 an_idle_connection_has_no_blocks(void **state)
@@ -316,6 +346,7 @@ main(void)
 		TEST(cookies_carry_a_connection_through_a_flood),
 		TEST(a_cookie_is_too_old_after_two_turns_of_its_counter),
 		cmocka_unit_test(an_address_has_no_more_connections_than_it_may),
+		cmocka_unit_test(an_error_about_an_unknown_connection_is_for_another_worker),
 		TEST(an_idle_connection_has_no_blocks),
 		TEST(a_frame_of_either_family_has_a_checksum_that_its_receiver_finds_right),
 	};
