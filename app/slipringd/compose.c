@@ -121,6 +121,10 @@ compose_tcp(const struct config *config, struct tcp_config *tcp)
 	tcp->half_open_max = config->tcp_half_open;
 	tcp->idle_timeout_s = (uint32_t)(config->tcp_idle_timeout / NS_PER_SEC);
 	tcp->keepalive_s = (uint32_t)(config->tcp_keepalive / NS_PER_SEC);
+	tcp->wait_max = config->tcp_time_wait;
+	tcp->ooo_bytes_max = config->tcp_out_of_order ? config->tcp_out_of_order : config->tcp_memory / 4;
+	tcp->resets_per_s = config->tcp_resets;
+	tcp->challenges_per_s = config->tcp_challenges;
 	tcp->rto_min_us = (uint32_t)(config->tcp_rto_min / NS_PER_US);
 }
 
@@ -158,6 +162,8 @@ compose_address(const struct config *config, struct node_config *node)
 	node->has_mac = memcmp(config->mac, none, 6) != 0;
 	memcpy(node->mac, config->mac, 6);
 	node->vlan = (uint16_t)config->vlan;
+	node->echoes_per_s = config->icmp_echoes;
+	node->unreachables_per_s = config->icmp_unreachables;
 	node->ipv6_count = config->ipv6.count ? 1 : 0;
 	for (uint32_t i = 0; i < config->ipv6.count && node->ipv6_count < NET_IPV6_MAX; i++) {
 		struct ipv6_prefix prefix;

@@ -93,6 +93,23 @@ verify_memory(const struct verify *verify)
 	complain(verify, CONFIG_memory, "%s is more than the machine's RAM of %s; try 50%%", memory, ram);
 }
 
+/* Less than a connection's own bound, or more than there is to share, is a slip of the pen. */
+static void
+verify_tcp(const struct verify *verify)
+{
+	enum { CONNECTION_BYTES = 65536 };
+	const struct config *config = verify->config;
+	char given[32], memory[32];
+
+	value_size_print(config->tcp_out_of_order, given, sizeof given);
+	value_size_print(config->tcp_memory, memory, sizeof memory);
+	if (config->tcp_out_of_order > config->tcp_memory)
+		complain(verify, CONFIG_tcp_out_of_order, "%s is more than tcp.memory (%s), of which it is a part", given, memory);
+	else if (config->tcp_out_of_order && config->tcp_out_of_order < CONNECTION_BYTES)
+		complain(verify, CONFIG_tcp_out_of_order, "%s is less than one connection may need (64K); 0 gives a quarter of tcp.memory",
+		    given);
+}
+
 static void
 verify_access(const struct verify *verify)
 {
@@ -291,6 +308,7 @@ config_verify(const struct schema *schema, struct config *config, struct problem
 	verify_control(&verify);
 	verify_cpus(&verify);
 	verify_memory(&verify);
+	verify_tcp(&verify);
 	verify_ports(&verify);
 	verify_cluster(&verify);
 }

@@ -83,6 +83,8 @@ fill_net(struct node *node, uint32_t worker, struct net_config *net)
 	memcpy(net->ipv4, config->ipv4, 4);
 	net->ipv4_len = config->ipv4_len;
 	net->vlan = config->vlan;
+	net->echoes_per_s = config->echoes_per_s;
+	net->unreachables_per_s = config->unreachables_per_s;
 	net->ipv6_count = config->ipv6_count;
 	memcpy(net->ipv6, config->ipv6, sizeof net->ipv6);
 	net->announces = worker == 0;

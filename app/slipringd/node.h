@@ -27,6 +27,7 @@ struct node_config {
 	uint8_t ipv6_count;        /* 0: no IPv6; else the first is link-local, filled in once the MAC is known */
 	uint8_t ipv6[NET_IPV6_MAX][16];
 	uint16_t vlan;             /* 0: none */
+	uint32_t echoes_per_s, unreachables_per_s; /* each worker's; 0: net.h's */
 	bool has_mac;              /* mac below instead of the first port's own */
 	uint8_t mac[6];
 	uint16_t memcached_port;   /* 0: off */

@@ -73,7 +73,7 @@ echo(struct net *net, struct pkt *pkt, struct wire_icmp *icmp, uint16_t len)
 	struct wire_ethernet *ethernet = ethernet_of(pkt);
 	struct wire_ipv4 *ip = ipv4_of(pkt);
 
-	if (!pace_allows(&net->echo_ns, net->now_ns, NS_PER_SEC / NET_ECHO_RATE, NET_ECHO_BURST)) {
+	if (!pace_allows(&net->echo, net->now_ns)) {
 		pkt_drop(pkt, net->counters, DROP_ICMP_RATE);
 		return;
 	}
@@ -123,7 +123,7 @@ icmp_refuse(struct net *net, struct pkt *pkt)
 	if (quote > UNREACHABLE_MTU - AROUND)
 		quote = UNREACHABLE_MTU - AROUND;
 	if (ETHERNET_HEADER_LEN + AROUND + quote > pkt->room ||
-	    !pace_allows(&net->unreachable_ns, net->now_ns, NS_PER_SEC / NET_UNREACHABLE_RATE, NET_UNREACHABLE_BURST)) {
+	    !pace_allows(&net->unreachable, net->now_ns)) {
 		pkt_drop(pkt, net->counters, DROP_UDP_PORT);
 		return;
 	}

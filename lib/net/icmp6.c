@@ -58,7 +58,7 @@ echo(struct net *net, struct pkt *pkt, struct wire_icmp *icmp, uint16_t len)
 	struct wire_ipv6 *ip = ipv6_of(pkt);
 	uint8_t peer[16];
 
-	if (!pace_allows(&net->echo_ns, net->now_ns, NS_PER_SEC / NET_ECHO_RATE, NET_ECHO_BURST)) {
+	if (!pace_allows(&net->echo, net->now_ns)) {
 		pkt_drop(pkt, net->counters, DROP_ICMP_RATE);
 		return;
 	}
@@ -115,7 +115,7 @@ icmp6_refuse(struct net *net, struct pkt *pkt)
 	if (quote > WIRE_IPV6_MTU_MIN - AROUND)
 		quote = WIRE_IPV6_MTU_MIN - AROUND;
 	if (ETHERNET_HEADER_LEN + AROUND + quote > pkt->room ||
-	    !pace_allows(&net->unreachable_ns, net->now_ns, NS_PER_SEC / NET_UNREACHABLE_RATE, NET_UNREACHABLE_BURST)) {
+	    !pace_allows(&net->unreachable, net->now_ns)) {
 		pkt_drop(pkt, net->counters, DROP_UDP_PORT);
 		return;
 	}

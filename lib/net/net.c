@@ -10,6 +10,16 @@ enum { MACS_LEN = 12, PRIORITY_ONLY = 0 /* a tag with this ID names no network (
 const uint8_t net_unspecified[16] = { 0 };
 const uint8_t net_all_nodes[16] = { 0xff, 2, [15] = 1 };
 
+/* Bursts keep their share of the rate; one is always let through. */
+static struct net_pace
+pace_of(uint32_t per_s, uint32_t preset, uint32_t burst)
+{
+	uint32_t rate = per_s ? per_s : preset, share = (uint32_t)((uint64_t)rate * burst / preset);
+
+	CHECK(rate <= NET_RATE_MAX);
+	return (struct net_pace){ .interval_ns = (uint32_t)(NS_PER_SEC / rate), .burst = share ? share : 1 };
+}
+
 void
 net_init(struct net *net, const struct net_config *config, struct counters *counters)
 {
@@ -22,6 +32,8 @@ net_init(struct net *net, const struct net_config *config, struct counters *coun
 	if (!config->announces)
 		net->due_ns = UINT64_MAX;
 	net->counters = counters;
+	net->echo = pace_of(config->echoes_per_s, NET_ECHO_RATE, NET_ECHO_BURST);
+	net->unreachable = pace_of(config->unreachables_per_s, NET_UNREACHABLE_RATE, NET_UNREACHABLE_BURST);
 	for (uint32_t i = 0; i < config->port_count; i++)
 		net->services[config->ports[i].port] = config->ports[i].service;
 }

@@ -33,9 +33,10 @@ struct frags; /* net/frag.h */
 enum {
 	NET_PORTS_MAX = 2 * WORKER_MAX + 5,
 	NET_IPV6_MAX = 8,           /* the link-local address and seven others */
-	/* A worker answers so many a second, and so many at once. */
+	/* A worker answers so many a second unless its configuration says otherwise, and so many at once. */
 	NET_ECHO_RATE = 10000, NET_ECHO_BURST = 1000,
 	NET_UNREACHABLE_RATE = 100, NET_UNREACHABLE_BURST = 20,
+	NET_RATE_MAX = 1000000,
 };
 
 /* What all workers of a node know together. */
@@ -47,6 +48,7 @@ struct net_shared {
 struct net_config {
 	uint8_t mac[6];
 	uint16_t vlan;            /* frames carry this tag, both ways; 0: none */
+	uint32_t echoes_per_s, unreachables_per_s; /* 1..NET_RATE_MAX; 0: NET_ECHO_RATE, NET_UNREACHABLE_RATE */
 	uint8_t ipv4[4];
 	uint8_t ipv4_len;         /* of its prefix; 0: not known */
 	uint8_t ipv6_count;       /* 0: no IPv6 */
@@ -87,6 +89,12 @@ struct icmp_error {
 	bool stray;         /* by tcp_errors_input: nor does this one, and others may */
 };
 
+/* An even pace of one every interval_ns, with bursts. */
+struct net_pace {
+	uint64_t due_ns;              /* when the next one would be due */
+	uint32_t interval_ns, burst;
+};
+
 struct net {
 	struct net_config config;
 	struct counters *counters;
@@ -99,8 +107,7 @@ struct net {
 	/* TCP segments of the burst, each with its pkt PKT_PENDING; net_input empties it */
 	struct tcp_segment segments[BURST_MAX];
 	uint32_t segment_count;
-	/* limits: when the next one would be due at an even pace */
-	uint64_t echo_ns, unreachable_ns;
+	struct net_pace echo, unreachable;
 	/* announcing (announce.c) */
 	uint64_t start_ns, due_ns;    /* of the first net_timers; of the next step */
 	uint64_t report_ns;           /* a listener report is due; 0: none */

@@ -71,18 +71,15 @@ note(struct net *net, enum counter counter)
 /* A frame answered in place, written without its tag: `len` bytes of it. */
 void settle_answer(struct net *net, struct pkt *pkt, uint16_t len);
 
-/*
- * An even pace of one every interval_ns with bursts: *due_ns is when all tokens would be back (a virtual
- * schedule, ITU-T I.371's algorithm). False: too many.
- */
+/* due_ns is when all tokens would be back (a virtual schedule, ITU-T I.371's algorithm). False: too many. */
 static inline bool
-pace_allows(uint64_t *due_ns, uint64_t now_ns, uint64_t interval_ns, uint32_t burst)
+pace_allows(struct net_pace *pace, uint64_t now_ns)
 {
-	uint64_t due = *due_ns > now_ns ? *due_ns : now_ns;
+	uint64_t due = pace->due_ns > now_ns ? pace->due_ns : now_ns;
 
-	if (due - now_ns > (burst - 1) * interval_ns)
+	if (due - now_ns > (uint64_t)(pace->burst - 1) * pace->interval_ns)
 		return false;
-	*due_ns = due + interval_ns;
+	pace->due_ns = due + pace->interval_ns;
 	return true;
 }
 

@@ -59,7 +59,7 @@ tcp_close_unknown(struct tcp *tcp, const struct tcp_parsed *p)
 	/* RFC 9293 3.10.7.1: "An incoming segment containing a RST is discarded." */
 	if (p->flags & TCP_RST)
 		return;
-	if (!tcp_bucket_take(tcp, &tcp->resets, RESETS_BURST, tcp->config.resets_per_s)) {
+	if (!tcp_bucket_take(tcp, &tcp->resets, least(RESETS_BURST, tcp->config.resets_per_s), tcp->config.resets_per_s)) {
 		counter_add(tcp->counters, COUNTER_TCP_RESETS_HELD, 1);
 		return;
 	}

@@ -475,6 +475,15 @@ rules_between_keys_name_the_line_to_change(void **state)
 	expect_rule(GOOD "native: { port: 65535 }\nworkers: 2\n", "f:3:17: native.port: 2 workers need ports");
 	expect_rule(GOOD "workers: 2\nmemcached: { udp: true, port: 7412, allow: 10.0.0.0/8 }\n",
 	    "f:4:31: memcached.port: 7412 is one of the native ports 7411..7412");
+	expect_rule(GOOD "tcp: { out_of_order: 65M }\n", "f:3:22: tcp.out_of_order: 65M is more than tcp.memory (64M)");
+	expect_rule(GOOD "tcp: { out_of_order: 32K }\n", "f:3:22: tcp.out_of_order: 32K is less than one connection may need (64K)");
+	expect_rule(GOOD "tcp: { time_wait: 15 }\n", "f:3:19: tcp.time_wait: 15 is out of range (allowed: 16..1048576)");
+	expect_rule(GOOD "tcp: { resets: 0 }\n", "f:3:16: tcp.resets: 0 is out of range (allowed: 1..1000000)");
+	expect_rule(GOOD "tcp: { challenges: 0 }\n", "f:3:20: tcp.challenges: 0 is out of range (allowed: 1..1000000)");
+	expect_rule(GOOD "icmp: { echoes: 0 }\n", "f:3:17: icmp.echoes: 0 is out of range (allowed: 1..1000000)");
+	expect_rule(GOOD "icmp: { unreachables: 2000000 }\n", "f:3:23: icmp.unreachables: 2000000 is out of range (allowed: 1..1000000)");
+	verify_text(GOOD "tcp: { memory: 8M, out_of_order: 8M, time_wait: 16, resets: 1, challenges: 1 }\n");
+	assert_no_problem();
 	expect_rule(GOOD "echo:\n  port: 7411\n", "f:4:9: echo.port: 7411 is one of the native ports");
 	expect_rule(GOOD "echo:\n  port: 11211\nmemcached: { udp: on, allow: 10.0.0.0/8 }\n",
 	    "f:4:9: echo.port: 11211 is memcached.port too");

@@ -310,6 +310,33 @@ rfc_1812_4_3_2_8_errors_and_echoes_keep_a_pace(void **state)
 	assert_int_equal(drop_read(&counters, DROP_ICMP_RATE), 2 * NET_ECHO_BURST);
 }
 
+static void
+a_pace_is_what_the_configuration_says(void **state)
+{
+	struct net_config config = net.config;
+	struct test_frame f;
+	uint32_t sent = 0;
+
+	(void)state;
+	config.unreachables_per_s = 2; /* its share of a burst is less than one: one it is */
+	net_init(&net, &config, &counters);
+	for (int i = 0; i < 100; i++) { /* ten seconds */
+		frame_udp(&f, 1000, 9, "hello", 5);
+		net_input(&net, NS_PER_SEC + (uint64_t)i * 100 * NS_PER_MS, &f.pkt, 1, &datagram);
+		sent += f.pkt.disposition == PKT_SEND;
+	}
+	assert_int_equal(sent, 20);
+	config.echoes_per_s = NET_RATE_MAX;
+	net_init(&net, &config, &counters);
+	for (int i = 0; i < 3 * NET_ECHO_BURST; i++) {
+		frame_ipv4(&f, 1, 8);
+		f.bytes[34] = 8;
+		store_be16(f.bytes + 36, frame_checksum(0, f.bytes + 34, 8));
+		net_input(&net, NS_PER_SEC, &f.pkt, 1, &datagram);
+		assert_int_equal(f.pkt.disposition, PKT_SEND);
+	}
+}
+
 /* An error about a packet of ours: a TCP segment from port 6379, sequence 0x01020304, to the peer's 40000. */
 static void
 error_frame(struct test_frame *f, uint8_t type, uint8_t code, uint16_t mtu, uint8_t ihl)
@@ -466,6 +493,7 @@ main(void)
 		cmocka_unit_test_setup(rfc_1122_4_1_3_1_who_sends_to_a_port_without_service_is_told, reset),
 		cmocka_unit_test_setup(rfc_1812_4_3_2_3_an_error_has_at_most_576_bytes, reset),
 		cmocka_unit_test_setup(rfc_1812_4_3_2_8_errors_and_echoes_keep_a_pace, reset),
+		cmocka_unit_test_setup(a_pace_is_what_the_configuration_says, reset),
 		cmocka_unit_test_setup(rfc_1191_an_error_about_a_segment_names_its_connection_and_the_mtu, reset),
 		cmocka_unit_test_setup(rfc_1122_4_2_3_9_errors_are_told_apart, reset),
 		cmocka_unit_test_setup(an_error_about_what_we_did_not_send_is_dropped, reset),
