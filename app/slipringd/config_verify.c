@@ -167,11 +167,14 @@ static void
 verify_gateway(const struct verify *verify)
 {
 	const struct config *config = verify->config;
-	uint8_t gateway[4];
+	uint8_t gateway[4], ipv6[16];
 
 	if (!*config->gateway)
 		return;
-	if (inet_pton(AF_INET, config->gateway, gateway) != 1)
+	if (inet_pton(AF_INET6, config->gateway, ipv6) == 1)
+		complain(verify, CONFIG_gateway, "'%s' is an IPv6 address, and no IPv6 router needs to be named: nodes speak to each other "
+		    "by IPv4, and clients are answered by the way they came", config->gateway);
+	else if (inet_pton(AF_INET, config->gateway, gateway) != 1)
 		complain(verify, CONFIG_gateway, "'%s' is not an IPv4 address", config->gateway);
 	else if (!is_near(&config->ipv4, gateway) || memcmp(gateway, config->ipv4.address, 4) == 0)
 		complain(verify, CONFIG_gateway, "%s is %s; a router is another host of ipv4's network", config->gateway,

@@ -1,9 +1,11 @@
 """IPv6 with the kernel as the other side: neighbour discovery, echo, UDP, both protocols, duplicate addresses."""
+import contextlib
 import errno
 import os
 import re
 import socket
 import struct
+import subprocess
 import time
 
 import pytest
@@ -188,6 +190,67 @@ def test_the_node_reports_its_groups_to_who_asks(lab):
             break
     assert frame[0:6] == bytes.fromhex("333300000016") and frame[21] == 1
     assert socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:1") in frame
+
+
+@contextlib.contextmanager
+def far_away(lab, mtu):
+    """A host in a network of its own: the lab's client is the router to it, by a way that carries packets of `mtu` bytes."""
+    router, host = f"{lab.name}-client", f"{lab.name}-far"
+
+    def ip(*words):
+        subprocess.run(["ip", *words], check=True)
+    ip("netns", "add", host)
+    try:
+        ip("link", "add", "far0", "netns", router, "type", "veth", "peer", "name", "e0", "netns", host)
+        for where, device, end in ((router, "far0", 1), (host, "e0", 2)):
+            ip("netns", "exec", where, "sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0")
+            ip("-n", where, "addr", "add", f"fd0a::{end}/64", "dev", device, "nodad")
+            ip("-n", where, "addr", "add", f"192.0.2.{end}/24", "dev", device)
+            ip("-n", where, "link", "set", device, "up")
+        ip("-n", host, "route", "add", "default", "via", "192.0.2.1")
+        ip("-n", host, "-6", "route", "add", "default", "via", "fd0a::1")
+        ip("-n", router, "-6", "route", "add", "fd0a::2/128", "dev", "far0", "mtu", str(mtu))
+        ip("-n", router, "route", "add", "192.0.2.2/32", "dev", "far0", "mtu", "lock", str(mtu))
+        lab.exec("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv4.ip_forward=1")
+        yield
+    finally:
+        ip("netns", "del", host)
+
+
+@pytest.mark.parametrize("family,address", [(socket.AF_INET6, ADDRESS), (socket.AF_INET, None)])
+def test_clients_behind_a_router_whose_way_is_narrow(fresh, family, address):
+    """No router is named to the node: what it answers goes back by the way the question came. What is too big for
+    that way the router says, to whichever worker its own address leads to; the one that has the connection hears it."""
+    clients = 16
+    lab = fresh(ipv6=True, workers=2, settings={"echo.port": ECHO})
+    address = address or lab.address()
+    wait_for(lambda: lab.exec("ping", "-6", "-nqc1", "-W1", ADDRESS, check=False).returncode == 0, 5, "duplicate detection")
+    with far_away(lab, 1300):
+        native.Client(lab.socket(family, where="far"), address).set(b"far", b"away")
+        s = lab.socket(family, where="far")
+        s.settimeout(2)
+        s.connect((address, ECHO))
+        s.send(b"x" * 1200)
+        assert s.recv(2048) == b"x" * 1200
+        value = os.urandom(20_000)
+        for n in range(clients):
+            s = lab.socket(family, socket.SOCK_STREAM, where="far")
+            s.settimeout(5)
+            s.connect((address, 6379))
+            s.sendall(b"*3\r\n$3\r\nSET\r\n$3\r\nfar\r\n$%d\r\n%s\r\n*2\r\n$3\r\nGET\r\n$3\r\nfar\r\n" % (len(value), value))
+            wanted = b"+OK\r\n$%d\r\n%s\r\n" % (len(value), value)
+            got = b""
+            while len(got) < len(wanted):
+                more = s.recv(65536)
+                assert more, f"client {n}: closed"
+                got += more
+            assert got == wanted
+            s.close()
+        # Each was told, and none had to find out by itself. Half of them, more or less, by the other worker.
+        assert counted(lab, "tcp_path_mtu") == clients
+        assert counted(lab, "tcp_black_holes") == 0
+        assert counted(lab, "tcp_strays") > 0
+        lab.makers.pop("far").end()
 
 
 def test_a_duplicate_address_is_not_used(fresh):

@@ -416,6 +416,8 @@ a_cluster_that_cannot_be_is_refused_with_what_to_change(void **state)
 	expect_rule(CLUSTER "  port: 7000\necho: { port: 7000 }\n", "f:6:9: cluster.port: 7000 is echo.port too");
 	expect_rule(GOOD "gateway: 10.8.0.1\n", "f:3:10: gateway: 10.8.0.1 is outside ipv4's network");
 	expect_rule(GOOD "gateway: 10.9.0.1\n", "f:3:10: gateway: 10.9.0.1 is this node's own address");
+	expect_rule(GOOD "gateway: '2001:db8:1111:2222:3333:4444:5555:6666'\n",
+	    "f:3:10: gateway: '2001:db8:1111:2222:3333:4444:5555:6666' is an IPv6 address, and no IPv6 router needs to be named");
 	expect_rule(GOOD "gateway: router\n", "f:3:10: gateway: 'router' is not an IPv4 address");
 	verify_text(GOOD "routes: ['10.20.0.0/16@10.9.0.253', 10.30.0.0/24@10.9.0.2]\n");
 	assert_no_problem();

@@ -1,44 +1,16 @@
 /* Unit tests of lib/net and lib/wire: every outcome of a frame, by name. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
-
 #include "base/prng.h"
-#include "net/net.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/net_rig.h"
 #include "wire/checksum.h"
-
-static struct net net;
-static struct counters counters;
 
 static int
 reset(void **state)
 {
-	struct net_config config = { .verify_checksums = true, .port_count = 2,
-		.ports = { { 7, SERVICE_ECHO }, { 7411, SERVICE_NATIVE } } };
-
 	(void)state;
-	memcpy(config.mac, frame_our_mac, 6);
-	memcpy(config.ipv4, frame_our_ip, 4);
-	config.ipv4_len = 24;
-	memset(&counters, 0, sizeof counters);
-	net_init(&net, &config, &counters);
+	rig_init((struct net_config){ .port_count = 2, .ports = { { 7, SERVICE_ECHO }, { 7411, SERVICE_NATIVE } } });
 	return 0;
-}
-
-static void
-expect_drop(struct test_frame *f, enum drop why)
-{
-	struct datagram datagram;
-	uint64_t before = drop_read(&counters, why);
-
-	assert_int_equal(net_input(&net, 0, &f->pkt, 1, &datagram), 0);
-	assert_int_equal(f->pkt.disposition, PKT_DROP);
-	assert_string_equal(drop_name(f->pkt.drop), drop_name(why));
-	assert_int_equal(drop_read(&counters, why), before + 1);
 }
 
 static void
@@ -49,7 +21,6 @@ an_arp_request_for_us_is_answered_in_place(void **state)
 	static const uint8_t reply[28] = { 0, 1, 8, 0, 6, 4, 0, 2, 2, 0, 0, 0, 9, 1, 10, 9, 0, 1,
 		2, 0, 0, 0, 9, 2, 10, 9, 0, 2 };
 	struct test_frame f;
-	struct datagram datagram;
 
 	(void)state;
 	frame_ethernet(&f, 0x0806);
@@ -78,7 +49,6 @@ static void
 an_echo_request_comes_back_with_its_bytes(void **state)
 {
 	struct test_frame f;
-	struct datagram datagram;
 	uint8_t *icmp = f.bytes + 34;
 
 	(void)state;
@@ -115,8 +85,7 @@ a_udp_payload_of_every_length_becomes_a_datagram_and_its_reply_is_sound(void **s
 
 	(void)state;
 	for (uint16_t len = 0; len <= UDP_PAYLOAD_MAX; len++) {
-		struct datagram datagram;
-		struct reply reply;
+			struct reply reply;
 		uint16_t sum;
 
 		for (int i = 0; i < len; i++)
@@ -192,7 +161,6 @@ short_frames_are_runts_at_every_length(void **state)
 	(void)state;
 	for (uint16_t len = 0; len < 47; len++) {
 		struct test_frame f;
-		struct datagram datagram;
 
 		frame_udp(&f, 1000, 7, "hello", 5);
 		f.pkt.len = len;
@@ -205,7 +173,6 @@ static void
 a_sender_without_a_udp_checksum_is_served(void **state)
 {
 	struct test_frame f;
-	struct datagram datagram;
 
 	(void)state;
 	frame_udp(&f, 1000, 7, "hello", 5);
@@ -217,7 +184,6 @@ static void
 with_offload_the_checksum_field_holds_the_pseudo_header_sum(void **state)
 {
 	struct test_frame f;
-	struct datagram datagram;
 	struct reply reply;
 	uint32_t sum = 17 + 13;
 

@@ -1,28 +1,12 @@
 /* Unit tests of lib/net's IPv4 beyond the plain way: options, tags, ICMP errors both ways, limits. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "base/prng.h"
-#include "net/net.h"
-#include "tests/unit/frames.h"
-
-static struct net net;
-static struct counters counters;
-static struct datagram datagram;
+#include "tests/unit/net_rig.h"
 
 static int
 reset(void **state)
 {
-	struct net_config config = { .verify_checksums = true, .ipv4_len = 24, .port_count = 1, .ports = { { 7, SERVICE_ECHO } } };
-
 	(void)state;
-	memcpy(config.mac, frame_our_mac, 6);
-	memcpy(config.ipv4, frame_our_ip, 4);
-	memset(&counters, 0, sizeof counters);
-	net_init(&net, &config, &counters);
+	rig_init((struct net_config){ .port_count = 1, .ports = { { 7, SERVICE_ECHO } } });
 	return 0;
 }
 
@@ -32,20 +16,6 @@ reset_tagged(void **state)
 	reset(state);
 	net.config.vlan = 100;
 	return 0;
-}
-
-static bool
-input(struct test_frame *f)
-{
-	return net_input(&net, 1, &f->pkt, 1, &datagram) == 1;
-}
-
-static void
-expect_drop(struct test_frame *f, enum drop why)
-{
-	assert_false(input(f));
-	assert_int_equal(f->pkt.disposition, PKT_DROP);
-	assert_string_equal(drop_name(f->pkt.drop), drop_name(why));
 }
 
 /* --- options ---------------------------------------------------------------------------- */

@@ -1,20 +1,10 @@
 /* Unit tests of lib/net's IPv6: addresses, extension headers, UDP, ICMPv6, neighbour discovery, listeners, announcing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
 #include "base/prng.h"
-#include "net/net.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/net_rig.h"
 
 enum { L4 = FRAME_IPV6_L4, SPARES = 32 };
 
-static struct net net;
-static struct counters counters;
 static struct net_shared shared;
-static struct datagram datagram;
 static struct pkt spare_pkts[SPARES];
 static uint8_t spare_bytes[SPARES][FRAME_ROOM];
 static struct spares spares;
@@ -35,19 +25,11 @@ spares_reset(void)
 static int
 reset_tentative(void **state)
 {
-	struct net_config config = { .verify_checksums = true, .ipv4_len = 24, .ipv6_count = 2, .announces = true,
-		.shared = &shared, .port_count = 3,
-		.ports = { { 7, SERVICE_ECHO }, { 7946, SERVICE_PEER }, { 11211, SERVICE_MEMCACHED } } };
-
 	(void)state;
-	memcpy(config.mac, frame_our_mac, 6);
-	memcpy(config.ipv4, frame_our_ip, 4);
-	net_link_local(config.mac, config.ipv6[0]);
-	memcpy(config.ipv6[1], frame_our_ip6, 16);
-	memset(&counters, 0, sizeof counters);
 	shared.duplicates = 0;
 	shared.ipv6_usable = false;
-	net_init(&net, &config, &counters);
+	rig_init((struct net_config){ .ipv6_count = 2, .announces = true, .shared = &shared, .port_count = 3,
+		.ports = { { 7, SERVICE_ECHO }, { 7946, SERVICE_PEER }, { 11211, SERVICE_MEMCACHED } } });
 	spares_reset();
 	return 0;
 }
@@ -60,20 +42,6 @@ reset(void **state)
 	net_timers(&net, 1 + NS_PER_SEC, &spares);
 	spares_reset();
 	return 0;
-}
-
-static bool
-input(struct test_frame *f)
-{
-	return net_input(&net, 2 * NS_PER_SEC, &f->pkt, 1, &datagram) == 1;
-}
-
-static void
-expect_drop(struct test_frame *f, enum drop why)
-{
-	assert_false(input(f));
-	assert_int_equal(f->pkt.disposition, PKT_DROP);
-	assert_string_equal(drop_name(f->pkt.drop), drop_name(why));
 }
 
 /* --- UDP -------------------------------------------------------------------------------- */
@@ -454,6 +422,39 @@ rfc_4443_3_2_packet_too_big_names_its_connection_and_the_mtu(void **state)
 }
 
 /* --- neighbour discovery ---------------------------------------------------------------- */
+
+/* Whoever is on the link can send them: a node has the addresses that it was given, and answers by the way it was asked. */
+static void
+rfc_6104_what_routers_say_of_themselves_changes_nothing(void **state)
+{
+	/* A router advertisement with an MTU and a prefix to make addresses of, and a redirect. */
+	static const uint8_t advertisement[] = { 134, 0, 0, 0, 64, 0, 7, 8, [16] = 5, 1, [20] = 0, 0, 5, 0, [24] = 3, 4, 64, 0xc0,
+		[40] = 0x20, 1, 0xd, 0xb8, [55] = 0 };
+	static const uint8_t redirect[40] = { 137, [8] = 0xfe, 0x80, [23] = 9, [24] = 0x20, 1, [39] = 7 };
+	const uint8_t *const said[] = { advertisement, redirect };
+	const uint16_t len[] = { sizeof advertisement, sizeof redirect };
+	struct net_config before = net.config;
+	struct test_frame f;
+
+	(void)state;
+	for (uint64_t s = 2; s < 20; s++)
+		net_timers(&net, s * NS_PER_SEC, &spares); /* what a start has to say is said */
+	spares_reset();
+	for (uint32_t i = 0; i < 4; i++) {
+		frame_ipv6(&f, 58, len[i / 2]);
+		f.bytes[21] = 255;
+		if (i % 2) { /* to all nodes, as an advertisement is that nobody asked for */
+			memcpy(f.bytes, (const uint8_t[6]){ 0x33, 0x33, 0, 0, 0, 1 }, 6);
+			memcpy(f.bytes + 38, all_nodes, 16);
+		}
+		memcpy(f.bytes + L4, said[i / 2], len[i / 2]);
+		frame_seal_ipv6(&f, L4, len[i / 2], 58);
+		expect_drop(&f, DROP_ICMP_TYPE);
+		net_timers(&net, NS_PER_SEC * (20 + i), &spares);
+	}
+	assert_memory_equal(&net.config, &before, sizeof before);
+	assert_int_equal(spares.used, 0);
+}
 
 /* A solicitation or advertisement for target, with the sender's MAC as an option unless nobody sends it. */
 static void
@@ -860,6 +861,7 @@ main(void)
 		cmocka_unit_test_setup(rfc_8200_4_1_hop_by_hop_options_stand_first_and_headers_have_an_end, reset),
 		cmocka_unit_test_setup(rfc_4443_4_1_an_echo_request_comes_back_with_its_bytes, reset),
 		cmocka_unit_test_setup(rfc_4443_3_2_packet_too_big_names_its_connection_and_the_mtu, reset),
+		cmocka_unit_test_setup(rfc_6104_what_routers_say_of_themselves_changes_nothing, reset),
 		cmocka_unit_test_setup(rfc_4861_7_2_4_a_solicitation_is_answered_with_our_mac, reset),
 		cmocka_unit_test_setup(rfc_4861_7_2_4_a_probe_for_our_address_is_answered_to_all_nodes, reset),
 		cmocka_unit_test_setup(rfc_4861_7_1_messages_that_are_not_valid_are_dropped, reset),
