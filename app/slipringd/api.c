@@ -366,6 +366,14 @@ api_security(const struct config *config, struct security **security, struct err
 	return *security ? STATUS_OK : error->status;
 }
 
+uint32_t
+api_security_check(const struct config *config, struct error errors[SECURITY_FILES])
+{
+	const struct security_files files = security_files(config);
+
+	return *config->control_listen ? security_check(&files, errors) : 0;
+}
+
 enum status
 api_reload(const struct config *config, struct security *security, struct error *error)
 {

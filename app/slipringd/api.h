@@ -30,6 +30,8 @@ struct api;
  * without it, else to be freed by security_free after api_stop.
  */
 enum status api_security(const struct config *config, struct security **security, struct error *error) MUST_USE;
+/* The same for --check-config: keeps nothing, and tells every file that is wrong. Returns errors filled. */
+uint32_t api_security_check(const struct config *config, struct error errors[SECURITY_FILES]);
 /* Reads the tokens file again, if there is one; the former list stays in force when it is not what it should be. Main thread. */
 enum status api_reload(const struct config *config, struct security *security, struct error *error) MUST_USE;
 struct api *api_start(const struct api_config *config, struct error *error) MUST_USE;

@@ -10,10 +10,9 @@
 #include <unistd.h>
 
 #include "compose_cluster.h"
-#include "control/secret_file.h"
-#include "keyfile.h"
 #include "log.h"
 #include "preflight.h"
+#include "secrets.h"
 
 static bool
 is_allowed(const cpu_set_t *allowed, uint32_t cpu)
@@ -192,43 +191,6 @@ core_on_worker(const struct config *config, const struct io_config *io)
 	return config->cluster_core == CORE_WORKER;
 }
 
-/* One line, without what ends it. */
-static enum status
-read_password(const char *name, const char *path, char *password, size_t size, struct error *error)
-{
-	char *text;
-	size_t len;
-
-	if (!*path)
-		return STATUS_OK;
-	text = secret_file_read(name, path, true, error);
-	if (!text)
-		return error->status;
-	len = strcspn(text, "\r\n");
-	if (len == 0 || len >= size || text[len + strspn(text + len, "\r\n")] != '\0') {
-		secret_file_free(text);
-		return error_set(error, STATUS_INVALID, "%s %s: must hold one line of 1 to %zu characters", name, path, size - 1);
-	}
-	memcpy(password, text, len);
-	password[len] = '\0';
-	secret_file_free(text);
-	return STATUS_OK;
-}
-
-static enum status
-compose_passwords(const struct config *config, struct serve_config *serve, struct error *error)
-{
-	if (read_password("resp.password_file", config->resp_password_file, serve->resp_password,
-	    sizeof serve->resp_password, error) != STATUS_OK ||
-	    read_password("memcached.password_file", config->memcached_password_file, serve->memcached_password,
-	    sizeof serve->memcached_password, error) != STATUS_OK)
-		return error->status;
-	if (*serve->memcached_password && !strchr(serve->memcached_password, ':'))
-		return error_set(error, STATUS_INVALID, "memcached.password_file %s: must hold USER:PASSWORD",
-		    config->memcached_password_file);
-	return STATUS_OK;
-}
-
 enum status
 compose_node(const struct config *config, const struct io_profile *profile, struct node_config *node,
     struct error *error)
@@ -247,10 +209,8 @@ compose_node(const struct config *config, const struct io_profile *profile, stru
 	compose_store(config, &node->store);
 	compose_services(config, node);
 	compose_address(config, node);
-	if (*config->native_shared_key_file &&
-	    keyfile_read("native.shared_key_file", config->native_shared_key_file, node->serve.shared_key, error) != STATUS_OK)
-		return error->status;
-	if (compose_passwords(config, &node->serve, error) != STATUS_OK)
+	if (secrets_native(config, &node->serve, error) != STATUS_OK || secrets_resp(config, &node->serve, error) != STATUS_OK ||
+	    secrets_memcached(config, &node->serve, error) != STATUS_OK)
 		return error->status;
 	node->cluster = config->cluster_enabled;
 	if (node->cluster && compose_cluster(config, &node->core, error) != STATUS_OK)

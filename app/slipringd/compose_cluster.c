@@ -8,9 +8,9 @@
 #include <arpa/inet.h>
 
 #include "base/endpoint.h"
-#include "slipringd/keyfile.h"
 #include "slipringd/peer_text.h"
 #include "slipringd/resolver.h"
+#include "slipringd/secrets.h"
 
 /* One name is one seed: its first IPv4 address. */
 static enum status
@@ -64,19 +64,6 @@ compose_told(const char *key, const char *text, const uint8_t ipv4[4], uint16_t 
 	address->port = port;
 	if (*text && !peer_text_address(text, port, address, &why))
 		return error_set(error, STATUS_INVALID, "%s: %s", key, why.text);
-	return STATUS_OK;
-}
-
-static enum status
-compose_keys(const struct config *config, struct cluster_config *cluster, struct error *error)
-{
-	const char *files[] = { config->cluster_key_file, config->cluster_previous_key_file };
-
-	cluster->insecure = config->cluster_insecure;
-	for (int i = 0; i < 2 && !cluster->insecure; i++)
-		if (*files[i] && keyfile_read(i ? "cluster.previous_key_file" : "cluster.key_file", files[i],
-		    cluster->keys[cluster->key_count++], error) != STATUS_OK)
-			return error->status;
 	return STATUS_OK;
 }
 
@@ -138,7 +125,7 @@ compose_cluster(const struct config *config, struct core_config *core, struct er
 	    (uint16_t)config->cluster_port, &cluster->address, error) != STATUS_OK ||
 	    compose_told("cluster.api_addr", config->cluster_api_addr, config->ipv4.address,
 	    (uint16_t)config->native_port, &cluster->api, error) != STATUS_OK ||
-	    compose_seeds(config, core, error) != STATUS_OK || compose_keys(config, cluster, error) != STATUS_OK)
+	    compose_seeds(config, core, error) != STATUS_OK || secrets_cluster(config, cluster, error) != STATUS_OK)
 		return error->status;
 	return compose_floor(config, core, error);
 }

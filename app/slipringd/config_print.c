@@ -66,7 +66,7 @@ config_print_help(FILE *out)
 	    "slipringd - in-memory cache that answers from its own network card\n\n"
 	    "usage: slipringd [--config FILE] [--KEY VALUE]...\n\n"
 	    "  -c, --config FILE   YAML file (else $SLIPRING_CONFIG, else %s if it exists)\n"
-	    "  --check-config      read everything, tell what is wrong, exit 0 or 2\n"
+	    "  --check-config      read everything, key and password files too, tell what is wrong, exit 0 or 2\n"
 	    "  --print-config      print the effective configuration and where each value is from\n"
 	    "  --version, --help\n\n"
 	    "Keys, as flags. Each may also stand in the file (native: port:) or in the environment\n"

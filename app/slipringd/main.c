@@ -14,6 +14,7 @@
 #include "slipringd/notify.h"
 #include "slipringd/preflight.h"
 #include "slipringd/profile.h"
+#include "slipringd/secrets.h"
 
 /* slipringd(8) documents them. 130: a second signal (control.c). */
 enum { EXIT_STOPPED = 0, EXIT_BAD_CONFIG = 2, EXIT_CANNOT_START = 3, EXIT_REFUSED = 4 };
@@ -147,6 +148,8 @@ main(int argc, char **argv)
 		return EXIT_STOPPED;
 	if (!problems.errors)
 		profile_load(&daemon.profile, daemon.config.profile, &problems);
+	if (!problems.errors && action == CONFIG_CHECK)
+		secrets_check(&daemon.config, &problems);
 	for (uint32_t i = 0; i < problems.count; i++)
 		fprintf(stderr, "slipringd: %s%s\n", problems.list[i].warning ? "warning: " : "", problems.list[i].text);
 	if (problems.errors)

@@ -84,6 +84,28 @@ security_load(const struct security_files *files, struct error *error)
 	return NULL;
 }
 
+uint32_t
+security_check(const struct security_files *files, struct error errors[SECURITY_FILES])
+{
+	struct security *security = calloc(1, sizeof *security);
+	uint32_t count = 0, tokens;
+
+	if (!security || !seal_start()) {
+		error_set(&errors[0], STATUS_UNAVAILABLE, "no memory or no random bytes for the control plane");
+		free(security);
+		return 1;
+	}
+	security->tokens = load_tokens(files, &errors[count]);
+	tokens = count += !security->tokens;
+	count += !read_optional("control.tls_cert", files->cert, false, &security->cert, &errors[count]);
+	count += !read_optional("control.tls_key", files->key, true, &security->key, &errors[count]);
+	count += !read_optional("control.tls_client_ca", files->client_ca, false, &security->client_ca, &errors[count]);
+	if (security->cert && count == tokens) /* all of TLS's files could be read: do they belong together? */
+		count += tls_check(security, &errors[count]) != STATUS_OK;
+	security_free(security);
+	return count;
+}
+
 void
 security_free(struct security *security)
 {

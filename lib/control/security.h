@@ -10,6 +10,8 @@
 
 #include "control/tokens.h"
 
+enum { SECURITY_FILES = 4 };
+
 struct security {
 	struct tokens *tokens;               /* the server's thread's */
 	struct tokens *_Atomic tokens_next;  /* to be taken; NULL: none */
@@ -23,6 +25,8 @@ struct security_files {
 
 /* NULL and *error when a file is missing, readable by others where secret, or not what it should be. */
 struct security *security_load(const struct security_files *files, struct error *error) MUST_USE;
+/* The same for a look before a start: keeps nothing, and no file's mistake hides another's. Returns errors filled. */
+uint32_t security_check(const struct security_files *files, struct error errors[SECURITY_FILES]) MUST_USE;
 /*
  * Reads the tokens file again; from the next request on it holds. When it is not what it should be, *error says so and
  * the former list stays. Certificates stay in any case.
