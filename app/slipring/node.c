@@ -90,6 +90,7 @@ static const struct {
 } columns[] = {
 	{ "lcore", "LCORE", 6 }, { "cpus", "CPUS", 8 }, { "numa", "NUMA", 5 }, { "port", "PORT", 5 },
 	{ "queue", "QUEUE", 6 }, { "interface", "INTERFACE", 16 }, { "driver", "DRIVER", 14 },
+	{ "large_values", "LARGE-VALUES", 14 },
 	{ "rx_frames", "RX-FRAMES", 12 }, { "tx_frames", "TX-FRAMES", 12 }, { "sleeps", "SLEEPS", 10 },
 };
 

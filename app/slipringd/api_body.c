@@ -174,10 +174,10 @@ worker_object(const struct api_config *config, const struct api_sample *since, u
 
 	node_port_info(config->node, worker, &port);
 	facts_worker(node_config(config->node), &port, worker, &facts);
-	json_t *object = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I}",
+	json_t *object = json_pack("{s:i, s:i, s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s, s:f, s:I, s:I, s:I}",
 	    "worker", (int)worker, "lcore", (int)facts.lcore, "cpus", facts.cpus, "numa", facts.numa, "port",
 	    (int)facts.port, "queue", (int)facts.queue, "interface", facts.interface, "device", facts.device,
-	    "driver", facts.driver, "mac", facts.mac, "busy_ratio", api_busy_ratio(config, since, worker),
+	    "driver", facts.driver, "large_values", facts.large_values, "mac", facts.mac, "busy_ratio", api_busy_ratio(config, since, worker),
 	    "rx_missed", (json_int_t)port.rx_missed, "rx_nombuf", (json_int_t)port.rx_nombuf, "tx_errors",
 	    (json_int_t)port.tx_errors);
 	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)

@@ -9,6 +9,12 @@
 #include "io/io.h"
 #include "slipringd/value.h"
 
+/* What becomes of large values, by enum port_tails. */
+static const char *const tails[] = {
+	[PORT_TAILS_REFERRED] = "referred", [PORT_TAILS_OFF] = "copied:profile",
+	[PORT_TAILS_DRIVER] = "copied:driver", [PORT_TAILS_MEMORY] = "copied:memory",
+};
+
 void
 facts_worker(const struct node_config *config, const struct port_info *port, uint32_t worker,
     struct facts_worker *facts)
@@ -26,6 +32,7 @@ facts_worker(const struct node_config *config, const struct port_info *port, uin
 	snprintf(facts->device, sizeof facts->device, "%s", port->device);
 	snprintf(facts->driver, sizeof facts->driver, "%s", port->driver);
 	snprintf(facts->interface, sizeof facts->interface, "%s", port->interface[0] ? port->interface : "-");
+	facts->large_values = tails[port->tails];
 	value_mac_print(config->mac, facts->mac, sizeof facts->mac);
 }
 
@@ -99,8 +106,8 @@ facts_print_worker(const struct facts_worker *facts, uint32_t worker, char *text
 	    facts->lcore, worker, facts->cpus, worker, facts->numa, worker, facts->port);
 	print(text, size, at, "worker%u_queue %u\nworker%u_interface %s\nworker%u_device %s\nworker%u_driver %s\n", worker,
 	    facts->queue, worker, facts->interface, worker, facts->device, worker, facts->driver);
-	print(text, size, at, "worker%u_mac %s\nworker%u_cycles_hz %llu\n", worker, facts->mac, worker,
-	    (unsigned long long)facts->cycles_hz);
+	print(text, size, at, "worker%u_mac %s\nworker%u_large_values %s\nworker%u_cycles_hz %llu\n", worker, facts->mac, worker,
+	    facts->large_values, worker, (unsigned long long)facts->cycles_hz);
 }
 
 void

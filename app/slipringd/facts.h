@@ -24,6 +24,7 @@ struct facts_worker {
 	uint64_t cycles_hz;          /* of busy_cycles */
 	char cpus[32];               /* it may run on: "1", or "0-3" when lcores float */
 	char device[64], driver[32], interface[64], mac[20];
+	const char *large_values;    /* "referred", or why they are copied into frames: "copied:profile", ... */
 };
 
 struct facts_socket {

@@ -57,6 +57,23 @@ start(struct daemon *d, struct error *error)
 	return d->telemetry ? STATUS_OK : error_set(error, STATUS_NO_MEMORY, "no memory for the telemetry commands");
 }
 
+/* A profile that asks for what a port cannot do is no error, but nobody should believe that it is done. */
+static void
+tell_copied(const struct daemon *d)
+{
+	struct port_info info;
+
+	for (uint32_t i = 0; i < d->config.workers && d->profile.external_tx; i++) {
+		node_port_info(d->node, i, &info);
+		if (info.tails != PORT_TAILS_REFERRED)
+			log_warn("worker %u: large values are copied into frames although external_tx is set (%s)", i,
+			    info.tails == PORT_TAILS_DRIVER ? "the driver sends no frames of several parts" :
+			    "the device reaches packet buffers only, not the cache's memory");
+		else
+			log_info("worker %u: large values are sent from where they stand", i);
+	}
+}
+
 static ON_MAIN void
 stop(struct daemon *d)
 {
@@ -105,6 +122,7 @@ run(struct daemon *d)
 
 	control_block_signals();
 	if (start(d, &error) == STATUS_OK) {
+		tell_copied(d);
 		tell_ready(d);
 		if (control_run(&(struct control){ d->node, &d->faults, reload, d }) == 0)
 			status = EXIT_REFUSED;

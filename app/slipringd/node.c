@@ -124,6 +124,7 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 {
 	struct worker_config config = { .idle = node->config.idle, .idle_polls = node->config.idle_polls,
 		.idle_sleep_ms = node->config.idle_sleep_ms, .serve = node->config.serve, .tcp = node->config.tcp };
+	struct port_info info;
 
 	/* Other nodes want this CPU, too, and the work there is may wait for one of them. */
 	if (node->config.io.float_lcores && node->core && config.idle_polls > SHARED_POLLS)
@@ -142,6 +143,8 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 	for (uint32_t w = 0; w < node->config.io.worker_count; w++)
 		config.serve.all_counters[w] = &node->counters[w];
 	fill_net(node, i, &config.net);
+	port_info(node->ports[i], &info);
+	config.tcp.refer_min = info.tails == PORT_TAILS_REFERRED ? PORT_TAIL_MIN : 0;
 	seal_random(config.fragment_secret, sizeof config.fragment_secret);
 	node->workers[i] = worker_create(&config, node->ports[i], &node->counters[i], error);
 	return node->workers[i] ? STATUS_OK : error->status;

@@ -155,6 +155,9 @@ streams_out(struct worker *w)
 	tcp_apply(w->tcp, now_ns, w->turns, b->turn_count);
 	n = tcp_output(w->tcp, now_ns, &b->spares, w->tcp_frames, WORKER_TCP_FRAMES_MAX);
 	tcp_frames_output(&w->net, w->tcp_frames, n);
+	for (uint32_t i = 0; i < n; i++)
+		if (w->tcp_frames[i].tail.len)
+			port_append(w->port, w->tcp_frames[i].pkt, &w->tcp_frames[i].tail);
 	return n;
 }
 

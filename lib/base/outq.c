@@ -184,6 +184,23 @@ outq_read(struct outq *q, uint32_t offset, uint8_t *out, uint32_t len)
 	}
 }
 
+uint16_t
+outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct outq_tail *tail)
+{
+	const struct outq_run *run;
+	uint32_t start, left = len;
+
+	CHECK(min > 0 && offset <= q->len && len <= q->len - offset);
+	if (len < min)
+		return 0;
+	for (run = seek(q, offset, &start); left > run->len - start; run = run->next, start = 0)
+		left -= run->len - start;
+	if (!run->pins || left < min || !outq_pin(run->pins))
+		return 0;
+	*tail = (struct outq_tail){ .data = run->data + start, .pins = run->pins, .len = (uint16_t)left };
+	return (uint16_t)left;
+}
+
 void
 outq_drop(struct blocks *blocks, struct outq *q, uint32_t len)
 {

@@ -6,7 +6,8 @@
  *   a run of an item's bytes is referred to, and its `pins` keep it (store/item.h), until it is dropped.
  * Threads: the owner lcore's; `pins` are counted atomically, as other lcores free items.
  * Memory: the caller's blocks.
- * Invariants (outq_check): 1. len is the sum of the runs less `skip`. 2. a pinned run holds exactly one pin.
+ * Invariants (outq_check): 1. len is the sum of the runs less `skip`. 2. a pinned run holds exactly one pin; every frame
+ *   that refers to its bytes (outq_refer) has one of its own, so that the run may go before the frame does.
  * Bounds: what blocks have; a put that finds no room appends nothing.
  */
 #ifndef BASE_OUTQ_H
@@ -35,6 +36,16 @@ struct outq {
 /* From this many bytes on a value is referred to rather than copied (measured: ../doc/BENCHMARKS.md). */
 enum { OUTQ_PIN_MIN = 2048 };
 
+/*
+ * Bytes that a frame refers to: they stand in an item, behind what stands in the frame itself. The frame holds one of the
+ * item's pins, until the NIC has sent it (io.h, port_append).
+ */
+struct outq_tail {
+	const uint8_t *data;
+	uint16_t *pins;
+	uint16_t len; /* 0: there are none */
+};
+
 /* Appends a copy. False: no block; nothing was appended. */
 bool outq_put(struct blocks *blocks, struct outq *q, const void *data, uint32_t len);
 /*
@@ -48,6 +59,11 @@ void outq_unpin(uint16_t *pins);
 
 /* Copies bytes [offset, offset + len) out, counted from the first not yet dropped; all are there. */
 void outq_read(struct outq *q, uint32_t offset, uint8_t *out, uint32_t len);
+/*
+ * When at least `min` of the last of bytes [offset, offset + len) stand in one pinned run, and one more pin can be
+ * counted: they become *tail, which holds that pin. Returns how many; 0: read them.
+ */
+uint16_t outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct outq_tail *tail);
 /* The first `len` bytes are not needed any more. */
 void outq_drop(struct blocks *blocks, struct outq *q, uint32_t len);
 /* Takes back what was appended after the queue had `len` bytes (a reply that does not fit). */

@@ -67,7 +67,7 @@ finish(const struct port *port, const struct pkt *pkt, struct counters *counters
 {
 	struct rte_mbuf *mbuf = pkt->handle;
 
-	if (__builtin_expect(!port->multi_segs && (mbuf->nb_segs != 1 || RTE_MBUF_HAS_EXTBUF(mbuf)), 0)) {
+	if (__builtin_expect(port->tails != PORT_TAILS_REFERRED && (mbuf->nb_segs != 1 || RTE_MBUF_HAS_EXTBUF(mbuf)), 0)) {
 		counters_bump(&counters->drops[DROP_TX_CHAIN], 1);
 		return false;
 	}
@@ -83,7 +83,10 @@ finish(const struct port *port, const struct pkt *pkt, struct counters *counters
 static void
 transmit(struct port *port, struct rte_mbuf **mbufs, uint32_t n, struct counters *counters)
 {
-	uint32_t sent = 0;
+	uint32_t sent = 0, tails = 0;
+
+	for (uint32_t i = 0; i < n; i++) /* before they go: the driver may free them */
+		tails += mbufs[i]->nb_segs > 1;
 
 	for (uint32_t idle = 0; sent < n && idle < TX_RETRIES;) {
 		uint32_t now = rte_eth_tx_burst(port->id, port->queue, mbufs + sent, (uint16_t)(n - sent));
@@ -94,8 +97,12 @@ transmit(struct port *port, struct rte_mbuf **mbufs, uint32_t n, struct counters
 	counter_add(counters, COUNTER_TX_FRAMES, sent);
 	if (sent < n) {
 		counters_bump(&counters->drops[DROP_TX_FULL], n - sent);
+		for (uint32_t i = sent; i < n; i++)
+			tails -= mbufs[i]->nb_segs > 1;
 		rte_pktmbuf_free_bulk(mbufs + sent, n - sent);
 	}
+	if (tails)
+		counter_add(counters, COUNTER_TX_REFERRED, tails);
 }
 
 void
@@ -111,7 +118,7 @@ port_tx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counte
 			rte_pktmbuf_free(pkts[i].handle);
 			continue;
 		}
-		bytes += pkts[i].len;
+		bytes += rte_pktmbuf_pkt_len((struct rte_mbuf *)pkts[i].handle);
 		out[count++] = pkts[i].handle;
 		if (count == BURST_MAX) {
 			transmit(port, out, count, counters);
@@ -122,14 +129,6 @@ port_tx(struct port *port, struct pkt *pkts, uint32_t n, struct counters *counte
 		transmit(port, out, count, counters);
 	if (bytes)
 		counter_add(counters, COUNTER_TX_BYTES, bytes);
-}
-
-bool
-port_chain(const struct port *port, struct pkt *head, struct pkt *tail)
-{
-	if (!port->multi_segs)
-		return false;
-	return rte_pktmbuf_chain(head->handle, tail->handle) == 0;
 }
 
 static uint32_t

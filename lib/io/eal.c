@@ -15,6 +15,7 @@
 #include "io/device.h"
 #include "io/io.h"
 #include "io/pool.h"
+#include "io/tail.h"
 
 enum { ARGUMENTS_MAX = 64, ARGUMENT_SIZE = 256 };
 
@@ -213,7 +214,8 @@ io_huge_free_bytes(void)
 uint32_t
 io_memory_mb(const struct io_config *config, uint64_t table_bytes)
 {
-	uint64_t pools = (uint64_t)config->worker_count * config->profile.mbufs * pool_buffer_bytes(config->profile.driver);
+	uint64_t pools = config->worker_count * ((uint64_t)config->profile.mbufs * pool_buffer_bytes(config->profile.driver) +
+	    tail_pool_bytes(&config->profile));
 	uint64_t fixed = 12ull << 20; /* EAL's own, rings, mempool caches: measured 9 MiB */
 
 	return (uint32_t)((pools + table_bytes + table_bytes / 8 + fixed + (1 << 20) - 1) >> 20);

@@ -16,6 +16,7 @@
 
 #include "base/limits.h"
 #include "base/now.h"
+#include "base/outq.h"
 #include "base/roles.h"
 #include "base/pkt.h"
 #include "base/status.h"
@@ -79,17 +80,27 @@ void port_refill(struct port *port, struct spares *spares) ON_WORKER;
 void port_release(struct port *port, struct spares *spares) ON_WORKER;
 
 /*
- * Appends tail's buffer to head's frame (zero-copy of large values). False, and
- * nothing changed, on a port that cannot send chains: MULTI_SEGS missing or
- * external_tx off in the profile.
+ * Appends the tail's bytes to the frame: by reference where the port may (port_info.tails), else, or when the port
+ * has as many under way as it can, as a copy behind pkt->len, where there is room. The tail's pin is this function's:
+ * it is given back when the NIC has sent the frame, on whatever thread frees it then, or at once when the bytes were copied.
  */
-bool port_chain(const struct port *port, struct pkt *head, struct pkt *tail) ON_WORKER;
+enum { PORT_TAIL_MIN = 1024 }; /* below, a copy is cheaper */
+void port_append(struct port *port, struct pkt *pkt, const struct outq_tail *tail) ON_WORKER;
+
+/* Whether a port sends bytes from where they stand, and why it does not. */
+enum port_tails {
+	PORT_TAILS_REFERRED,
+	PORT_TAILS_OFF,    /* the profile's external_tx says so */
+	PORT_TAILS_DRIVER, /* the driver sends no chains */
+	PORT_TAILS_MEMORY, /* the device reaches packet buffers only, not the cache's memory */
+};
 
 struct port_info {
 	char device[64], driver[32], interface[64];
 	uint16_t port, queue;
 	int numa_node;
-	bool multi_segs, tx_checksum; /* what the port offers and the profile allows */
+	bool tx_checksum;      /* what the port offers and the profile allows */
+	enum port_tails tails;
 	uint64_t rx_missed, rx_nombuf, tx_errors;
 };
 void port_info(const struct port *port, struct port_info *info);

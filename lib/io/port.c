@@ -13,21 +13,23 @@
 
 #include "io/device.h"
 #include "io/pool.h"
+#include "io/tail.h"
 
-static ON_MAIN struct rte_mempool *
-create_pool(const struct io_config *config, uint32_t worker, struct error *error)
+static ON_MAIN enum status
+create_pools(struct port *port, const struct io_config *config, struct error *error)
 {
 	char name[32];
-	struct rte_mempool *pool;
 
-	snprintf(name, sizeof name, "pkt%u", worker);
-	pool = pool_create(name, config->profile.driver, config->profile.mbufs);
-	if (!pool)
-		error_set(error, STATUS_NO_MEMORY,
-		    "no memory for %u packet buffers of worker %u (%s): free huge pages "
-		    "(sysctl -w vm.nr_hugepages=N), or set huge_pages: no",
-		    config->profile.mbufs, worker, rte_strerror(rte_errno));
-	return pool;
+	snprintf(name, sizeof name, "pkt%u", port->worker);
+	port->pool = pool_create(name, config->profile.driver, config->profile.mbufs);
+	if (port->pool && tail_pool_bytes(&config->profile) > 0)
+		port->tail_pool = tail_pool_create(&config->profile, port->worker);
+	if (port->pool && (port->tail_pool || tail_pool_bytes(&config->profile) == 0))
+		return STATUS_OK;
+	return error_set(error, STATUS_NO_MEMORY,
+	    "no memory for %u packet buffers of worker %u (%s): free huge pages "
+	    "(sysctl -w vm.nr_hugepages=N), or set huge_pages: no",
+	    config->profile.mbufs, port->worker, rte_strerror(rte_errno));
 }
 
 /* Devices of these drivers can wake a sleeper; the others' sockets can, or nothing. */
@@ -53,24 +55,33 @@ configure(struct port *port, uint16_t queues, struct rte_eth_conf *conf)
 	return rc;
 }
 
+#define CHECKSUMS (RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_TCP_CKSUM)
+
+/* What the device is used for, of what it offers; the same for every queue of it. */
+static int
+decide(struct port *port, const struct io_profile *profile, struct rte_eth_dev_info *info)
+{
+	int rc = rte_eth_dev_info_get(port->id, info);
+
+	if (rc == 0) {
+		port->tx_checksum = profile->checksum_offload && (info->tx_offload_capa & CHECKSUMS) == CHECKSUMS;
+		port->tails = tail_decide(profile, info->tx_offload_capa);
+	}
+	return rc;
+}
+
 static enum status
 configure_device(struct port *port, const struct io_config *config, struct error *error)
 {
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = { 0 };
 	uint16_t queues = (uint16_t)device_queues(config, port->worker);
-	const uint64_t checksums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM |
-	    RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-	int rc = rte_eth_dev_info_get(port->id, &info);
+	int rc = decide(port, &config->profile, &info);
 
-	if (rc == 0) {
-		port->tx_checksum = config->profile.checksum_offload &&
-		    (info.tx_offload_capa & checksums) == checksums;
-		port->multi_segs = config->profile.external_tx &&
-		    (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	if (rc == 0 && port->owns_device) {
 		if (port->tx_checksum)
-			conf.txmode.offloads |= checksums;
-		if (port->multi_segs)
+			conf.txmode.offloads |= CHECKSUMS;
+		if (port->tails == PORT_TAILS_REFERRED)
 			conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 		if (queues > 1) {
 			conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -150,12 +161,11 @@ static enum status
 start(struct port *port, const struct io_config *config, struct error *error)
 {
 	bool seen[FD_SCAN_MAX];
-	enum status status = STATUS_OK;
+	enum status status;
 	int rc = 0;
 
 	mark_sockets(seen);
-	if (port->owns_device)
-		status = configure_device(port, config, error);
+	status = configure_device(port, config, error);
 	if (status == STATUS_OK)
 		status = setup_queue(port, config, error);
 	if (status != STATUS_OK)
@@ -207,15 +217,14 @@ port_open(const struct io_config *config, uint32_t worker, uint8_t mac[6], struc
 		    "(dpdk-devbind.py --status)?", port->interface, name);
 		goto fail;
 	}
-	port->pool = create_pool(config, worker, error);
-	if (!port->pool || start(port, config, error) != STATUS_OK)
+	if (create_pools(port, config, error) != STATUS_OK || start(port, config, error) != STATUS_OK)
 		goto fail;
 	rte_eth_macaddr_get(port->id, &address);
 	memcpy(mac, address.addr_bytes, 6);
 	return port;
 fail:
-	if (port->pool)
-		rte_mempool_free(port->pool);
+	rte_mempool_free(port->tail_pool);
+	rte_mempool_free(port->pool);
 	free(port);
 	return NULL;
 }
@@ -227,6 +236,7 @@ port_close(struct port *port)
 		rte_eth_dev_stop(port->id);
 		rte_eth_dev_close(port->id);
 	}
+	rte_mempool_free(port->tail_pool);
 	rte_mempool_free(port->pool);
 	free(port);
 }
@@ -243,7 +253,7 @@ port_info(const struct port *port, struct port_info *info)
 	info->port = port->id;
 	info->queue = port->queue;
 	info->numa_node = rte_eth_dev_socket_id(port->id);
-	info->multi_segs = port->multi_segs;
+	info->tails = port->tails;
 	info->tx_checksum = port->tx_checksum;
 	rte_eth_stats_get(port->id, &stats);
 	info->rx_missed = stats.imissed;

@@ -12,10 +12,12 @@ struct port {
 	/* set once */
 	uint16_t id, queue;
 	int fd; /* to sleep on; -1: the device has none */
-	bool multi_segs, tx_checksum, owns_device;
+	bool tx_checksum, owns_device;
+	enum port_tails tails;
 	bool interrupts; /* fd tells of frames only after rte_eth_dev_rx_intr_enable */
 	uint32_t worker;
 	struct rte_mempool *pool;
+	struct rte_mempool *tail_pool; /* of mbufs without a buffer, for bytes that stand elsewhere; NULL unless PORT_TAILS_REFERRED */
 	char driver[32], interface[64];
 	/* owner lcore */
 	uint32_t blind_us; /* next wait without anything to wake us */

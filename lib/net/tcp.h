@@ -18,6 +18,7 @@
 
 #include "base/blocks.h"
 #include "base/counters.h"
+#include "base/outq.h"
 #include "base/pkt.h"
 #include "base/status.h"
 #include "base/turn.h"
@@ -48,6 +49,7 @@ struct tcp_config {
 	uint32_t backlog_s;           /* over output_max for so long, and 1 ms a byte acknowledged; 0: for ever */
 	uint32_t give_up_s;           /* RFC 9293's R2: no answer to retransmissions for so long */
 	uint16_t mtu;
+	uint16_t refer_min;           /* so many pinned bytes at a segment's end are referred to (tcp_frame.tail); 0: all are copied */
 	uint8_t secret[16];           /* of initial sequence numbers, cookies and the table; random per boot */
 	uint8_t hops_max;             /* other workers that may know a connection which this one does not: so many are asked before a RST */
 	uint32_t wait_max;            /* TIME-WAIT records; beyond it the oldest goes */
@@ -105,11 +107,13 @@ void tcp_abort(struct tcp *tcp, struct connection id);
 
 /*
  * Segments to send, at most `max`: written into fresh packets from `spares`, TCP header and payload behind the room that L3 needs;
- * the caller lets net write the headers before. Returns how many; the rest waits for the next call.
+ * the caller lets net write the headers before. Returns how many; the rest waits for the next call. A frame's tail
+ * holds a pin, which is the caller's to give back.
  */
 struct tcp_frame {
 	struct pkt *pkt;
-	uint16_t len;             /* TCP header and payload */
+	uint16_t len;             /* TCP header and payload, tail included */
+	struct outq_tail tail;    /* the last bytes of the payload; they do not stand in pkt */
 	struct endpoint peer;     /* ip, mac, local address */
 };
 uint32_t tcp_output(struct tcp *tcp, uint64_t now_ns, struct spares *spares, struct tcp_frame *frames, uint32_t max);

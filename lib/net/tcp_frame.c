@@ -55,7 +55,7 @@ output(struct net *net, const struct tcp_frame *frame)
 	struct l3 l3 = { .vlan = net->config.vlan };
 	struct pkt *pkt = frame->pkt;
 	uint8_t *header = pkt->data + TCP_FRAME_OFFSET;
-	uint16_t headers_len;
+	uint16_t headers_len, here = (uint16_t)(frame->len - frame->tail.len);
 	uint64_t sum;
 
 	memcpy(l3.source_mac, net->config.mac, 6);
@@ -65,7 +65,7 @@ output(struct net *net, const struct tcp_frame *frame)
 	headers_len = l3_len(l3_is_ipv6(&l3), l3.vlan);
 	pkt->data = header - headers_len;
 	pkt->room = (uint16_t)(pkt->room + headers_len - TCP_FRAME_OFFSET);
-	pkt->len = (uint16_t)(headers_len + frame->len);
+	pkt->len = (uint16_t)(headers_len + here);
 	l3_write(pkt->data, &l3, WIRE_PROTOCOL_TCP, frame->len, net->next_id++, !net->config.tx_checksum_offload);
 	sum = pseudo_sum(l3.source, l3.destination, frame->len);
 	if (net->config.tx_checksum_offload) {
@@ -76,7 +76,10 @@ output(struct net *net, const struct tcp_frame *frame)
 		pkt->l3_len = (uint8_t)(headers_len - pkt->l2_len);
 		pkt->ipv6 = l3_is_ipv6(&l3);
 	} else {
-		store_le16(header + CHECKSUM_AT, checksum_finish(checksum_add(sum, header, frame->len)));
+		sum = checksum_add(sum, header, here);
+		if (frame->tail.len)
+			sum = checksum_add_at(sum, here, frame->tail.data, frame->tail.len);
+		store_le16(header + CHECKSUM_AT, checksum_finish(sum));
 	}
 	pkt->disposition = PKT_SEND;
 }

@@ -12,7 +12,7 @@
 #include "net/net.h"
 #include "net/tcp.h"
 
-/* Writes checksums and headers; every frame's pkt becomes PKT_SEND. */
+/* Writes checksums (over the tails, too) and headers; every frame's pkt becomes PKT_SEND, its tail still to be appended. */
 void tcp_frames_output(struct net *net, const struct tcp_frame *frames, uint32_t count) ON_WORKER;
 /* Whether the checksum of a segment is right. */
 bool tcp_checksum_is_right(const struct tcp_segment *segment);

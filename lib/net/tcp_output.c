@@ -25,6 +25,7 @@ take(struct sink *sink)
 		return NULL;
 	}
 	sink->frames[sink->count].pkt = pkt;
+	sink->frames[sink->count].tail = (struct outq_tail){ 0 };
 	return pkt->data + TCP_FRAME_OFFSET;
 }
 
@@ -45,7 +46,7 @@ finish(struct sink *sink, const struct endpoint *peer, uint8_t *at, uint32_t seq
 	store_be32(at + 16, 0);
 	frame->len = (uint16_t)(TCP_HEADER_LEN + options_len + len);
 	frame->peer = *peer;
-	CHECK((uint32_t)TCP_FRAME_OFFSET + frame->len <= frame->pkt->room);
+	CHECK((uint32_t)TCP_FRAME_OFFSET + frame->len <= frame->pkt->room); /* tail included: there must be room to copy it */
 }
 
 /* --- segments of no connection -------------------------------------------------------------- */
@@ -179,6 +180,17 @@ options_of(struct tcp *tcp, struct tcp_conn *conn, uint8_t *at, const struct cut
 	return len;
 }
 
+/* The payload: copied, but for bytes at its end that may be left where they are. */
+static void
+put_payload(struct tcp *tcp, struct tcp_conn *conn, struct tcp_frame *frame, const struct cut *cut, uint8_t *at)
+{
+	uint32_t offset = cut->seq - conn->snd_una, copied = cut->len;
+
+	if (tcp->config.refer_min)
+		copied -= outq_refer(&conn->out, offset, (uint16_t)cut->len, tcp->config.refer_min, &frame->tail);
+	outq_read(&conn->out, offset, at, copied);
+}
+
 /* Writes a segment; false: no place for it. */
 static bool
 emit(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, const struct cut *cut)
@@ -190,7 +202,7 @@ emit(struct tcp *tcp, struct tcp_conn *conn, struct sink *sink, const struct cut
 		return false;
 	options_len = options_of(tcp, conn, at + TCP_HEADER_LEN, cut);
 	if (cut->len)
-		outq_read(&conn->out, cut->seq - conn->snd_una, at + TCP_HEADER_LEN + options_len, cut->len);
+		put_payload(tcp, conn, &sink->frames[sink->count], cut, at + TCP_HEADER_LEN + options_len);
 	finish(sink, &conn->peer, at, cut->seq, conn->rcv_nxt, cut->flags | TCP_ACK, offer_window(tcp, conn), options_len,
 	    cut->len);
 	conn->last_ack = conn->rcv_nxt;

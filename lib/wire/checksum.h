@@ -51,6 +51,18 @@ checksum_finish(uint64_t sum)
 	return (uint16_t)~sum;
 }
 
+/* Adds data that stands `at` bytes behind where the sum began: what lies at an odd place counts swapped (RFC 1071 2 (B)). */
+static inline uint64_t
+checksum_add_at(uint64_t sum, uint32_t at, const void *data, uint32_t len)
+{
+	uint16_t part;
+
+	if (at % 2 == 0)
+		return checksum_add(sum, data, len);
+	part = (uint16_t)~checksum_finish(checksum_add(0, data, len));
+	return sum + __builtin_bswap16(part);
+}
+
 /* Sum of the IPv4 pseudo-header of a UDP datagram of udp_len bytes, header included. */
 static inline uint64_t
 checksum_pseudo_ipv4(const struct wire_ipv4 *ip, uint16_t udp_len)

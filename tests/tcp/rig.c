@@ -162,12 +162,42 @@ input_settle(struct rig *rig)
 
 /* --- out ----------------------------------------------------------------------------------- */
 
+static uint64_t
+digest_of(uint64_t digest, const uint8_t *bytes, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++)
+		digest = (digest ^ bytes[i]) * 0x100000001b3ull;
+	return digest;
+}
+
 static void
 digest_add(struct rig *rig, const uint8_t *bytes, uint32_t len)
 {
-	for (uint32_t i = 0; i < len; i++)
-		rig->digest = (rig->digest ^ bytes[i]) * 0x100000001b3ull;
+	rig->digest = digest_of(rig->digest, bytes, len);
 	rig->digest = (rig->digest ^ rig->now_ns) * 0x100000001b3ull;
+}
+
+void
+rig_nic_done(struct rig *rig)
+{
+	while (rig->tail_count > 0) {
+		const struct rig_tail *held = &rig->tails[--rig->tail_count];
+
+		if (digest_of(0, held->tail.data, held->tail.len) != held->digest)
+			rig_fail(rig, "bytes of a frame at the NIC have changed");
+		outq_unpin(held->tail.pins);
+	}
+}
+
+/* A frame's last bytes, as the NIC gathers them. */
+static void
+gather(struct rig *rig, const struct outq_tail *tail, uint8_t *to)
+{
+	memcpy(to, tail->data, tail->len);
+	CHECK(rig->tail_count < RIG_TAILS_MAX);
+	rig->tails[rig->tail_count++] = (struct rig_tail){ *tail, digest_of(0, tail->data, tail->len) };
+	if (!rig->nic_holds)
+		rig_nic_done(rig);
 }
 
 static void
@@ -178,6 +208,8 @@ frame_out(struct rig *rig, const struct tcp_frame *frame)
 	const uint8_t *ours = ipv6 ? rig_our_ipv6 : rig_our_ipv4;
 	struct seg seg;
 
+	if (frame->tail.len)
+		gather(rig, &frame->tail, bytes + frame->len - frame->tail.len);
 	/* Layer 3 writes the checksum. */
 	bytes[16] = bytes[17] = 0;
 	store_be16(bytes + 16, seg_checksum(ours, frame->peer.ip, bytes, frame->len));

@@ -14,7 +14,7 @@
 #include "tests/tcp/api.h"
 #include "tests/tcp/segment.h"
 
-enum { RIG_BURST = 32, RIG_FRAMES = 64, RIG_TEXT_MAX = 400, RIG_L3_ROOM = 64 };
+enum { RIG_TAILS_MAX = 1024, RIG_BURST = 32, RIG_FRAMES = 64, RIG_TEXT_MAX = 400, RIG_L3_ROOM = 64 };
 
 struct rig;
 
@@ -24,6 +24,12 @@ struct rig_app {
 	/* A segment that our stack sent; dies with the call. */
 	void (*segment)(void *context, struct rig *rig, const struct seg *seg);
 	void *context;
+};
+
+/* Bytes of an item that a frame at the NIC refers to: they may not change before it is done. */
+struct rig_tail {
+	struct outq_tail tail;
+	uint64_t digest;
 };
 
 struct rig {
@@ -42,6 +48,9 @@ struct rig {
 	bool aborted;         /* the application has aborted a connection since the last output */
 	struct spares spares;
 	struct pkt out_pkts[RIG_FRAMES];
+	bool nic_holds;       /* frames that refer to an item are not done before rig_nic_done() */
+	struct rig_tail tails[RIG_TAILS_MAX];
+	uint32_t tail_count;
 	bool silent;          /* no tcp_check (100 000 connections) */
 	struct connection *live; /* by index; generation 0 where there is none, else the connection's + 1 */
 	uint32_t live_size, live_count, connections_max;
@@ -67,6 +76,8 @@ void rig_in_raw(struct rig *rig, const uint8_t source[16], const uint8_t destina
 void rig_round(struct rig *rig);
 /* Time goes on to `until_ns`, with a round at every deadline on the way. */
 void rig_wait(struct rig *rig, uint64_t until_ns);
+/* The NIC has sent all that it held; the frames' pins are given back, and a failure tells of bytes that have changed meanwhile. */
+void rig_nic_done(struct rig *rig);
 struct tcp_figures rig_figures(const struct rig *rig);
 
 #endif

@@ -74,7 +74,7 @@ node_port_info(const struct node *node, uint32_t worker, struct port_info *info)
 {
 	(void)node;
 	*info = (struct port_info){ .device = "net_af_xdp0", .driver = "net_af_xdp", .interface = "e0",
-		.port = (uint16_t)worker, .numa_node = -1, .rx_missed = 5 };
+		.port = (uint16_t)worker, .numa_node = -1, .rx_missed = 5, .tails = PORT_TAILS_MEMORY };
 }
 
 struct store *

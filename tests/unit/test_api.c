@@ -97,6 +97,7 @@ workers_say_where_they_sit(void **state)
 	assert_int_equal(json_integer_value(json_object_get(worker, "queue")), 1);
 	assert_int_equal(json_integer_value(json_object_get(worker, "rx_missed")), 5);
 	assert_string_equal(json_string_value(json_object_get(worker, "mac")), "02:00:00:00:09:01");
+	assert_string_equal(json_string_value(json_object_get(worker, "large_values")), "copied:memory");
 	json_decref(body);
 }
 
@@ -227,7 +228,7 @@ facts_print_as_statistics(void **state)
 	facts_print_worker(&facts, 1, text, sizeof text, &at);
 	assert_string_equal(text, "worker1_lcore 2\nworker1_cpus 4\nworker1_numa -1\nworker1_port 1\nworker1_queue 1\n"
 	    "worker1_interface e0\nworker1_device net_af_xdp0\nworker1_driver net_af_xdp\n"
-	    "worker1_mac 02:00:00:00:09:01\nworker1_cycles_hz 1000\n");
+	    "worker1_mac 02:00:00:00:09:01\nworker1_large_values copied:memory\nworker1_cycles_hz 1000\n");
 	facts_print_sockets(&fixed, sockets, sizeof sockets);
 	assert_string_equal(sockets, "udp/10.9.0.1:7411 native worker 0\nudp/10.9.0.1:7412 native worker 1\n"
 	    "udp/10.9.0.1:11211 memcached all workers\n");

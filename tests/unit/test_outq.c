@@ -62,6 +62,35 @@ test_blocks_random_takes_and_gives_leave_the_region_whole(void **state)
 	blocks_deinit(&blocks);
 }
 
+/* The last bytes of a piece of the queue, where they are referred to: the model's, under a pin of their own. Returns whether they are. */
+static bool
+refer(struct outq *q, uint32_t at, uint32_t want, const uint8_t *model, uint16_t *pins)
+{
+	uint16_t before = *pins, len = (uint16_t)(want < 1460 ? want : 1460), min = (uint16_t)(1 + at % 500), got;
+	struct outq_tail tail = { 0 };
+
+	got = outq_refer(q, at, len, min, &tail);
+	assert_int_equal(got, tail.len);
+	assert_int_equal(*pins, before + (got > 0));
+	if (got == 0)
+		return false;
+	assert_true(got >= min && got <= len && tail.pins == pins);
+	assert_memory_equal(tail.data, model + at + len - got, got);
+	outq_unpin(tail.pins);
+	return true;
+}
+
+/* Any piece of the queue is the model's. Returns whether its end is referred to. */
+static bool
+look(struct outq *q, struct prng *prng, const uint8_t *model, uint8_t *out, uint16_t *pins)
+{
+	uint32_t at = (uint32_t)(prng_next(prng) % q->len), want = (uint32_t)(prng_next(prng) % (q->len - at + 1));
+
+	outq_read(q, at, out, want);
+	assert_memory_equal(out, model + at, want);
+	return refer(q, at, want, model, pins);
+}
+
 static void
 test_outq_is_a_byte_array(void **state)
 {
@@ -69,7 +98,7 @@ test_outq_is_a_byte_array(void **state)
 	uint8_t *model = malloc(ROOM), *out = malloc(ROOM), *item = malloc(ROOM);
 	struct prng prng = { seed_of_run() };
 	uint16_t pins = 0;
-	uint32_t len = 0;
+	uint32_t len = 0, referred = 0;
 	struct blocks blocks;
 	struct outq q = { 0 };
 
@@ -114,17 +143,14 @@ test_outq_is_a_byte_array(void **state)
 		}
 		assert_int_equal(q.len, len);
 		outq_check(&q);
-		if (len > 0) {
-			uint32_t at = (uint32_t)(prng_next(&prng) % len), want = (uint32_t)(prng_next(&prng) % (len - at + 1));
-
-			outq_read(&q, at, out, want);
-			assert_memory_equal(out, model + at, want);
-		}
+		if (len > 0)
+			referred += look(&q, &prng, model, out, &pins);
 		if (len > ROOM - 70000) {
 			outq_drop(&blocks, &q, len);
 			len = 0;
 		}
 	}
+	assert_true(referred > 100);
 	outq_clear(&blocks, &q);
 	assert_int_equal(pins, 0);
 	assert_int_equal(blocks.used, 0);

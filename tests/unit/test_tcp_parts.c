@@ -331,6 +331,42 @@ a_frame_of_either_family_has_a_checksum_that_its_receiver_finds_right(void **sta
 	}
 }
 
+/* The bytes that stand elsewhere count, at an even place in the segment and at an odd one. */
+static void
+a_checksum_runs_over_a_frame_and_its_tail(void **state)
+{
+	static struct net net;
+	struct net_config config = { .mac = { 2, 0, 0, 0, 9, 1 }, .ipv4 = { 10, 9, 0, 1 }, .tcp = true };
+	uint8_t value[700];
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof value; i++)
+		value[i] = (uint8_t)(i * 37 + i / 256);
+	net_init(&net, &config, &rig_counters);
+	for (uint32_t here = 0; here < 40; here++)
+		for (uint32_t tail_len = 1; tail_len <= sizeof value; tail_len += tail_len < 16 ? 1 : 57) {
+			uint8_t bytes[1000] = { 0 }, *data = bytes + 100, *header = data + TCP_FRAME_OFFSET;
+			uint16_t pins = 1;
+			struct pkt pkt = { .data = data, .room = 900 };
+			struct tcp_frame frame = { .pkt = &pkt, .len = (uint16_t)(20 + here + tail_len),
+				.tail = { value, &pins, (uint16_t)tail_len }, .peer = { .port = 40000, .local_port = RIG_PORT } };
+			struct tcp_segment seen = { .header = header, .len = frame.len };
+
+			endpoint_map_ipv4(frame.peer.ip, (uint8_t[4]){ 10, 9, 0, 254 });
+			header[12] = 5 << 4;
+			memset(header + 20, 0xa5, here);
+			tcp_frames_output(&net, &frame, 1);
+			assert_int_equal(pkt.data + pkt.len - header, 20 + here);
+			assert_int_equal(pins, 1);
+			memcpy(header + 20 + here, value, tail_len);
+			memcpy(seen.source, frame.peer.ip, 16);
+			net_address(&net, frame.peer.local, seen.destination);
+			assert_true(tcp_checksum_is_right(&seen));
+			header[20 + here + tail_len / 2] ^= 1;
+			assert_false(tcp_checksum_is_right(&seen));
+		}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int
@@ -349,6 +385,7 @@ main(void)
 		cmocka_unit_test(an_error_about_an_unknown_connection_is_for_another_worker),
 		TEST(an_idle_connection_has_no_blocks),
 		TEST(a_frame_of_either_family_has_a_checksum_that_its_receiver_finds_right),
+		TEST(a_checksum_runs_over_a_frame_and_its_tail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,96 @@
+#include "io/tail.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "base/check.h"
+#include "io/port.h"
+
+/* CACHE: of the pool, for the port's lcore. ROUND: tails of one round, before any is sent. */
+enum { CACHE = 128, ROUND = 256, PRIVATE = RTE_ALIGN(sizeof(struct rte_mbuf_ext_shared_info), RTE_MBUF_PRIV_ALIGN) };
+
+bool
+tail_is_possible(const char *driver)
+{
+	static const char *const drivers[] = { "net_af_packet", "net_vhost", "net_ring" };
+
+	for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++)
+		if (strcmp(drivers[i], driver) == 0)
+			return true;
+	return false;
+}
+
+enum port_tails
+tail_decide(const struct io_profile *profile, uint64_t offers)
+{
+	if (!profile->external_tx)
+		return PORT_TAILS_OFF;
+	if (!(offers & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
+		return PORT_TAILS_DRIVER;
+	return tail_is_possible(profile->driver) ? PORT_TAILS_REFERRED : PORT_TAILS_MEMORY;
+}
+
+static uint32_t
+pool_count(const struct io_profile *profile)
+{
+	return profile->tx_descriptors + ROUND + CACHE * 3 / 2;
+}
+
+uint64_t
+tail_pool_bytes(const struct io_profile *profile)
+{
+	if (!profile->external_tx || !tail_is_possible(profile->driver))
+		return 0;
+	return (uint64_t)pool_count(profile) * rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + PRIVATE, 0, NULL);
+}
+
+struct rte_mempool *
+tail_pool_create(const struct io_profile *profile, uint32_t worker)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "tail%u", worker);
+	return rte_pktmbuf_pool_create(name, pool_count(profile), CACHE, PRIVATE, 0, SOCKET_ID_ANY);
+}
+
+/* The NIC has done with the frame; the store may reuse the item when all else have let go of it, too. */
+static void
+let_go(void *bytes, void *pins)
+{
+	(void)bytes;
+	outq_unpin(pins);
+}
+
+static bool
+refer(struct port *port, struct pkt *pkt, const struct outq_tail *tail)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(port->tail_pool);
+	struct rte_mbuf_ext_shared_info *shared;
+	uint8_t *bytes = (uint8_t *)(uintptr_t)tail->data; /* DPDK's buffers are not const; nobody writes to this one */
+
+	if (!mbuf)
+		return false;
+	shared = rte_mbuf_to_priv(mbuf);
+	shared->free_cb = let_go;
+	shared->fcb_opaque = tail->pins;
+	rte_mbuf_ext_refcnt_set(shared, 1);
+	rte_pktmbuf_attach_extbuf(mbuf, bytes, RTE_BAD_IOVA, tail->len, shared); /* read by the CPU alone */
+	mbuf->data_len = tail->len;
+	mbuf->pkt_len = tail->len;
+	CHECK(rte_pktmbuf_chain(pkt->handle, mbuf) == 0);
+	return true;
+}
+
+void
+port_append(struct port *port, struct pkt *pkt, const struct outq_tail *tail)
+{
+	if (port->tails == PORT_TAILS_REFERRED && refer(port, pkt, tail))
+		return;
+	CHECK((uint32_t)pkt->len + tail->len <= pkt->room);
+	memcpy(pkt->data + pkt->len, tail->data, tail->len);
+	pkt->len = (uint16_t)(pkt->len + tail->len);
+	outq_unpin(tail->pins);
+}
