@@ -81,6 +81,8 @@ batch_open(struct batch_reader *batch, struct view bytes, struct now now)
 		return false;
 	batch->left = load_le16(head + 2);
 	batch->ahead = (int64_t)(now.wall_ms - load_le64(head + 8));
+	if (batch->ahead >= -BATCH_CLOCKS_AGREE_MS && batch->ahead <= BATCH_CLOCKS_AGREE_MS)
+		batch->ahead = 0;
 	return true;
 }
 

@@ -15,7 +15,8 @@
  *    4 u8 index  5 u8 status  6 u8 has_item  7 u8 state  8 u64 version  16 u64 expiry  24 u64 number
  *   32 u32 offset  36 u32 total length  40 u32 client flags  44 u32 value length  48 value
  * Time: points in time are the sender's; readers move them by the difference of both clocks, so that what is left of a
- *   lifetime stays what it was.
+ *   lifetime stays what it was. Clocks no further apart than a way takes on a busy machine agree: then a time is what the
+ *   client said, to the millisecond (PEXPIREAT, PEXPIRETIME).
  * Threads: any. Memory: borrowed; views die with the bytes.
  * Invariants: 1. readers never touch a byte outside. 2. a request that was read keeps request.h's invariants, names an
  *   operation that a node runs for another, and no flag of serve's own.
@@ -32,6 +33,7 @@ enum {
 	BATCH_HEAD_LEN = 16,
 	BATCH_REQUEST_LEN = 72,
 	BATCH_RESPONSE_LEN = 48,
+	BATCH_CLOCKS_AGREE_MS = 20,
 };
 
 static inline uint32_t

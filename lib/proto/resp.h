@@ -28,7 +28,7 @@
 #define RESP_REDIS_VERSION "7.2.4"
 
 enum {
-	RESP_ARGS_HELD = 64,
+	RESP_ARGS_HELD = 65, /* a name, and a key for each request of a pass */
 	RESP_COMMAND_MAX = BLOCK_MAX - 64 * 1024, /* a connection's unread bytes stand in one block, with room for what follows */
 	RESP_LINE_MAX = 64 * 1024,           /* Redis: PROTO_INLINE_MAX_SIZE */
 	RESP_BULK_MAX = 512 * 1024 * 1024,   /* Redis: proto-max-bulk-len; more ends the connection */

@@ -193,7 +193,7 @@ run_queue(struct resp_parse *p, uint32_t guards)
 	p->args.text = text;
 	p->command = exec;
 	p->retry = p->stay = false;
-	if (guards == 0)
+	if (guards == 0 || memory->text.len == 0) /* without a queue, guards of whatever places are all there is to ask */
 		return;
 	if (memory->text_at == memory->text.len && is_guarded(p)) {
 		for (uint32_t i = 0; i < guards; i++)

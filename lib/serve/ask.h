@@ -33,7 +33,7 @@ struct asks {
  */
 struct ask *ask_pass(struct serve *serve, struct burst *burst, const struct turn *turn, struct view input,
     uint32_t count) ON_WORKER;
-/* Mails what waits for slots, as far as there are any. Once a burst. */
+/* Mails what waits for slots, as far as there are any, or flushes. Once a burst, behind its requests, which may be of the same connection. */
 void asks_start(struct serve *serve, struct burst *burst) ON_WORKER;
 /* A slot came home; when it was the last one the connection is resumed, or the next round waits for slots. */
 void ask_home(struct serve *serve, struct burst *burst, struct deferred *slot) ON_WORKER;

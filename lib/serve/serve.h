@@ -117,7 +117,7 @@ void serve_accept(struct deferred *slot, struct pkt *spare, struct datagram *dat
  * datagram into frames and requests, then every turn; drops and refuses what cannot be.
  */
 void serve_parse(struct serve *serve, struct burst *burst) ON_WORKER;
-/* Executes the burst's requests in order, one response each; fills the outbox. */
+/* Executes the burst's requests in order, one response each; then asks for what waits to be asked for; fills the outbox. */
 void serve_run(struct serve *serve, struct burst *burst) ON_WORKER;
 /*
  * Composes replies: in place, in spares, into a travelling slot, or to a connection's output; turns

@@ -158,8 +158,6 @@ serve_parse(struct serve *serve, struct burst *burst)
 	}
 	if (burst->turn_count > 0)
 		streams_parse(serve, burst);
-	if (serve->asks.local.first || serve->asks.foreign.first)
-		asks_start(serve, burst);
 }
 
 void

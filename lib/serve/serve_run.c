@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "ring/slot.h"
+#include "serve/ask.h"
 #include "serve/list.h"
 #include "serve/owner.h"
 #include "serve/read.h"
@@ -395,4 +396,7 @@ serve_run(struct serve *serve, struct burst *burst)
 		run_batch(&run, first, left < LOOKUP_BATCH_MAX ? left : LOOKUP_BATCH_MAX);
 	}
 	add_counters(&run);
+	/* Behind the burst's own requests: a stream's flush may not overtake the passes before it. */
+	if (serve->asks.local.first || serve->asks.foreign.first)
+		asks_start(serve, burst);
 }

@@ -109,8 +109,8 @@ def start_node(*options):
 def start_workers(*options):
     """A node of several workers on the kernel's TCP: what other workers own is asked of them."""
     program = os.path.join(ROOT, os.environ.get("SLIPRING_BUILD", "build/release"), "tests/tools/loopback_node")
-    for _ in range(5):
-        port = free_port()
+    for _ in range(50):
+        port = free_port()  # the next one is a second node's, and may be anybody's
         process = subprocess.Popen([program, "--resp", str(port), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         if process.stdout.readline().startswith(b"ready"):
             return process, port

@@ -45,7 +45,7 @@ check_request(const struct request *request, const struct datagram *datagram)
 	CHECK(request->key.len > 0 || !op_has_key(request->op));
 	CHECK(request->slot < SLOT_COUNT || (request->slot == NATIVE_SLOT_NONE && op_has_key(request->op)));
 	CHECK(!(request->flags & REQUEST_TRUST_SLOT) == (request->slot == NATIVE_SLOT_NONE ||
-	    (!op_has_key(request->op) && !(op_is_write(request->op)))));
+	    (!op_has_key(request->op) && !op_is_write(request->op) && !op_is_shard_job(request->op))));
 	if (request->op == OP_GET && !(request->flags & REQUEST_RANGE))
 		return; /* the rest is not filled */
 	CHECK(request->value.len <= VALUE_LEN_MAX && within(request->value, datagram));

@@ -95,6 +95,28 @@ points_in_time_move_with_the_clock(void **state)
 }
 
 static void
+points_in_time_stay_when_the_clocks_agree(void **state)
+{
+	const struct request request = { .op = OP_SET, .key = view_text("k"), .expiry_ms = sender.wall_ms + 100 };
+	const int ahead[] = { -BATCH_CLOCKS_AGREE_MS - 1, -BATCH_CLOCKS_AGREE_MS, 1, BATCH_CLOCKS_AGREE_MS, BATCH_CLOCKS_AGREE_MS + 1 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof ahead / sizeof *ahead; i++) {
+		struct now here = { .wall_ms = sender.wall_ms + (uint64_t)ahead[i] };
+		bool agree = ahead[i] >= -BATCH_CLOCKS_AGREE_MS && ahead[i] <= BATCH_CLOCKS_AGREE_MS;
+		struct writer out = writer_of(bytes, sizeof bytes);
+		struct batch_reader batch;
+		struct request read;
+
+		batch_head_compose(&out, 1, sender);
+		batch_request_compose(&out, 0, &request);
+		assert_true(batch_open(&batch, view_of(bytes, (uint32_t)(out.at - bytes)), here));
+		assert_true(batch_request_next(&batch, &read));
+		assert_int_equal(read.expiry_ms, (agree ? sender.wall_ms : here.wall_ms) + 100);
+	}
+}
+
+static void
 a_response_comes_as_it_was(void **state)
 {
 	struct response response = { .status = OP_STATUS_OK, .value = view_text("value"), .version = 1, .number = 3, .offset = 4,
@@ -154,6 +176,7 @@ main(void)
 		cmocka_unit_test(a_request_says_all_that_it_asks),
 		cmocka_unit_test(what_is_serves_own_does_not_travel),
 		cmocka_unit_test(points_in_time_move_with_the_clock),
+		cmocka_unit_test(points_in_time_stay_when_the_clocks_agree),
 		cmocka_unit_test(a_response_comes_as_it_was),
 		cmocka_unit_test(what_makes_no_sense_is_not_read),
 	};
