@@ -262,21 +262,26 @@ memcached_meta_set(struct memcached_parser *p, struct memcached_tokens *tokens)
 	request->version = flags.cas;
 }
 
-/* md key flags*: whatever is wrong with the flags has one text. */
+/* What md and ma have in common, key flags*: whatever is wrong with the flags has one text. */
+static enum memcached_line
+scan_key_and_flags(struct memcached_parser *p, struct memcached_tokens *tokens, struct flags *flags)
+{
+	if (tokens->at[1].len > KEY_LEN_MAX)
+		return LINE_BAD_FORMAT;
+	if (tokens->count > META_TOKENS_MAX)
+		return LINE_META_MANY_FLAGS;
+	return scan_flags(p, tokens, 2, flags) ? LINE_META_INVALID_OR_DUPLICATE : LINE_NONE;
+}
+
+/* md key flags* */
 void
 memcached_meta_delete(struct memcached_parser *p, struct memcached_tokens *tokens)
 {
 	struct flags flags;
-	enum memcached_line error = LINE_NONE;
+	enum memcached_line error = scan_key_and_flags(p, tokens, &flags);
 	struct request *request;
 
-	if (tokens->at[1].len > KEY_LEN_MAX)
-		error = LINE_BAD_FORMAT;
-	else if (tokens->count > META_TOKENS_MAX)
-		error = LINE_META_MANY_FLAGS;
-	else if (scan_flags(p, tokens, 2, &flags))
-		error = LINE_META_INVALID_OR_DUPLICATE;
-	else if (flags.opaque_too_long)
+	if (!error && flags.opaque_too_long)
 		error = LINE_META_OPAQUE;
 	if (error) {
 		memcached_parser_line(p, error, false);
@@ -287,7 +292,8 @@ memcached_meta_delete(struct memcached_parser *p, struct memcached_tokens *token
 		return;
 	request->key = tokens->at[1];
 	request->flags = flags.has_cas ? REQUEST_CAS : 0;
-	request->version = flags.cas;	if (!flags.stale)
+	request->version = flags.cas;
+	if (!flags.stale)
 		return;
 	request->options = REQUEST_STALE | (flags.has_ttl ? 0 : REQUEST_KEEP_TTL);
 	request->expiry_ms = flags.expiry_ms;
@@ -301,24 +307,18 @@ count_mode(uint8_t mode, enum op *op)
 	return mode == 0 || mode == 'I' || mode == '+' || *op == OP_DECR;
 }
 
-/* ma key flags*: whatever is wrong with the flags has one text. */
+/* ma key flags* */
 void
 memcached_meta_count(struct memcached_parser *p, struct memcached_tokens *tokens)
 {
 	struct flags flags;
-	enum memcached_line error = LINE_NONE;
+	enum memcached_line error = scan_key_and_flags(p, tokens, &flags);
 	struct request *request;
 	enum op op = OP_INCR;
 
-	if (tokens->at[1].len > KEY_LEN_MAX)
-		error = LINE_BAD_FORMAT;
-	else if (tokens->count > META_TOKENS_MAX)
-		error = LINE_META_MANY_FLAGS;
-	else if (scan_flags(p, tokens, 2, &flags))
-		error = LINE_META_INVALID_OR_DUPLICATE;
-	else if (!count_mode(flags.mode, &op))
+	if (!error && !count_mode(flags.mode, &op))
 		error = LINE_META_COUNT_MODE;
-	else if (flags.opaque_too_long)
+	else if (!error && flags.opaque_too_long)
 		error = LINE_META_OPAQUE;
 	if (error) {
 		memcached_parser_line(p, error, false);

@@ -1,8 +1,11 @@
 """The two ends of a comparison over TCP, and how to ask them in text and in packets."""
 import os
+import random
 import socket
 import struct
 import subprocess
+
+import pytest
 
 import ends
 
@@ -163,3 +166,25 @@ class Pair:
             self.close()
         finally:
             self.start()
+
+
+def fixtures(end):
+    """The fixtures `pair` and `hasty` of a module whose ends are these."""
+    @pytest.fixture(scope="module", params=((1, 100000), (1, 30), (3, 30), (2, 300, 3)),
+                    ids=("one_worker", "small_portions", "three_workers", "three_nodes"))
+    def pair(request):
+        seed = request.config.getoption("--seed") or random.SystemRandom().randrange(10**9)
+        target = request.config.getoption("--target")
+        if target and request.param != (1, 100000):
+            pytest.skip("the target reads as it reads")
+        made = Pair(end, request.param[0], request.param[1], seed, target, *request.param[2:])
+        yield made
+        made.close()
+
+    @pytest.fixture(scope="module")
+    def hasty(request):
+        """In small portions a large value takes seconds, and shows nothing that a smaller one does not."""
+        made = Pair(end, 2, 300000, 1, request.config.getoption("--target"))
+        yield made
+        made.close()
+    return pair, hasty
