@@ -41,6 +41,9 @@ $(BUILD)/obj/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(CFLAGS_$(subst /,_,$(<D))) -MMD -MP -c $< -o $@
 
+# What compares and wipes secrets is compiled by itself: nothing is to be known of its callers.
+CFLAGS_lib_seal = $(if $(LTO),-fno-lto)
+
 # Folders that see DPDK's headers.
 CFLAGS_lib_io = $(DPDK_CFLAGS)
 CFLAGS_lib_store = $(DPDK_CFLAGS)
@@ -120,12 +123,12 @@ $(BUILD)/bench/bench_generator: $(call obj,$(wildcard bench/generator/*.c))
 $(BENCHES): $(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
+	$(Q)$(CC) $(LDFLAGS_WHOLE) -o $@ $(filter-out %.a,$^) $(LIBIO) $(LIBCLIENT) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
 $(BUILD)/slipringd: $(call obj,$(wildcard app/slipringd/*.c)) $(LIBCONTROL) $(LIBCORE) $(LIBLEAF) $(LIBIO)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(LIBCONTROL) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) -lyaml $(CONTROL_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
+	$(Q)$(CC) $(LDFLAGS_WHOLE) -o $@ $(filter-out %.a,$^) $(LIBCONTROL) $(LIBIO) $(LIBCORE) $(LIBLEAF) $(LIBCORE) $(LEAF_LIBS) -lyaml $(CONTROL_LIBS) $(CORE_LIBS) $(DPDK_LIBS)
 
 $(BUILD)/slipring: $(call obj,$(wildcard app/slipring/*.c)) $(LIBCLIENT)
 	$(call say,LD,$@)

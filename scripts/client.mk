@@ -14,14 +14,15 @@ $(LIBCLIENT): scripts/client.mk
 	$(call say,AR,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)ld -r -o $(@D)/slipring-all.o $(filter %.o,$^)
-	$(Q)objcopy --wildcard --keep-global-symbol='slipring_*' $(@D)/slipring-all.o
+	$(Q)objcopy --wildcard --keep-global-symbol='slipring_*' --remove-section='.gnu.lto_*' \
+	  --remove-section='.gnu.debuglto_*' $(@D)/slipring-all.o
 	$(Q)rm -f $@ && ar rcs $@ $(@D)/slipring-all.o
 endif
 
 $(BUILD)/pic/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fPIC -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(CFLAGS) $(if $(LTO),-fno-lto) -fPIC -MMD -MP -c $< -o $@
 
 $(CLIENT_SO): $(CLIENT_PIC) lib/client/slipring.map
 	$(call say,LD,$@)
