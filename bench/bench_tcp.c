@@ -14,23 +14,17 @@
 
 #include "base/bytes.h"
 #include "base/histogram.h"
-#include "bench/frames.h"
 #include "bench/rig.h"
+#include "bench/tcp_client.h"
 #include "net/net.h"
 #include "net/tcp_frame.h"
 #include "proto/stream.h"
 
 enum {
-	OPTIONS_LEN = 12, /* NOP NOP TS */
-	SYN_OPTIONS_LEN = 20,
-	TCP_OFFSET = ETHERNET_HEADER_LEN + IPV4_HEADER_LEN,
-	PORTS_A_SOURCE = 20000,
 	PIPELINE_MAX = 16,
 	WARM_ROUNDS = 2000,
 	FRAMES_MAX = 256,
 };
-
-enum { FLAG_SYN = 2, FLAG_RST = 4, FLAG_PSH = 8, FLAG_ACK = 16 };
 
 enum stage { STAGE_INPUT, STAGE_TCP_IN, STAGE_PARSE, STAGE_RUN, STAGE_COMPOSE, STAGE_TCP_OUT, STAGE_TICK, STAGE_COUNT };
 static const char *const stage_names[] = { "net_input", "tcp_input", "serve_parse", "serve_run", "serve_compose",
@@ -42,11 +36,6 @@ struct options {
 	bool memcached, huge, checksums;
 };
 
-/* The client's side of a connection. */
-struct client {
-	uint32_t seq, ack, stamp; /* next to send; next expected; the server's last timestamp */
-};
-
 struct bench {
 	struct options options;
 	struct rig rig;
@@ -55,136 +44,23 @@ struct bench {
 	struct pkt pkts[BURST_MAX];
 	struct turn turns[BURST_MAX];
 	struct tcp_frame frames[FRAMES_MAX];
-	struct client *clients;
+	struct tcp_client client;
+	struct tcp_conn *conns;
 	uint32_t next;            /* connection whose turn it is */
-	uint32_t tick;            /* client's timestamp */
 	struct histogram stages[STAGE_COUNT], rounds;
 	uint64_t replies, reply_bytes, sent_frames, short_rounds;
 };
 
-static void
-address_of(uint32_t i, uint8_t ip[4], uint16_t *port)
+/* Connection i's address and port. */
+static struct link
+link_of(const struct bench *b, uint32_t i)
 {
 	uint32_t source = i / PORTS_A_SOURCE;
+	struct link link = b->client.link;
 
-	memcpy(ip, (uint8_t[4]){ 10, 9, (uint8_t)(1 + source / 250), (uint8_t)(2 + source % 250) }, 4);
-	*port = (uint16_t)(1024 + i % PORTS_A_SOURCE);
-}
-
-static void
-write_checksum(uint8_t *frame, uint16_t tcp_len)
-{
-	const uint8_t *ip = frame + ETHERNET_HEADER_LEN;
-	uint32_t pseudo = 6u + tcp_len;
-
-	for (int i = 12; i < 20; i += 2)
-		pseudo += load_be16(ip + i);
-	store_be16(frame + TCP_OFFSET + 16, internet_checksum(frame + TCP_OFFSET, tcp_len, pseudo));
-}
-
-/* Writes a segment of connection i; returns where its payload belongs. */
-static uint8_t *
-segment(struct bench *b, struct pkt *pkt, uint32_t i, uint8_t flags, uint16_t options_len)
-{
-	struct link link = { .mac = { 2, 0, 0, 0, 0, 2 }, .peer_mac = { 2, 0, 0, 0, 0, 1 }, .peer_ip = { 10, 9, 0, 1 } };
-	struct client *client = &b->clients[i];
-	uint8_t *tcp = pkt->data + TCP_OFFSET;
-
-	address_of(i, link.ip, &link.port);
-	link_headers(&link, pkt->data, 0);
-	pkt->data[ETHERNET_HEADER_LEN + 9] = 6;
-	store_be16(tcp, link.port);
-	store_be16(tcp + 2, b->options.memcached ? 11211 : 6379);
-	store_be32(tcp + 4, client->seq);
-	store_be32(tcp + 8, flags & FLAG_ACK ? client->ack : 0);
-	tcp[12] = (uint8_t)((TCP_HEADER_LEN + options_len) / 4 << 4);
-	tcp[13] = flags;
-	store_be16(tcp + 14, 60000);
-	store_be32(tcp + 16, 0);
-	return tcp + TCP_HEADER_LEN;
-}
-
-static void
-write_stamps(struct bench *b, const struct client *client, uint8_t *options)
-{
-	memcpy(options, (uint8_t[4]){ 1, 1, 8, 10 }, 4);
-	store_be32(options + 4, b->tick);
-	store_be32(options + 8, client->stamp);
-}
-
-static void
-finish(struct bench *b, struct pkt *pkt, uint16_t tcp_len)
-{
-	uint8_t *ip = pkt->data + ETHERNET_HEADER_LEN;
-
-	store_be16(ip + 2, (uint16_t)(IPV4_HEADER_LEN + tcp_len));
-	store_be16(ip + 10, 0);
-	store_be16(ip + 10, internet_checksum(ip, IPV4_HEADER_LEN, 0));
-	if (b->options.checksums)
-		write_checksum(pkt->data, tcp_len);
-	pkt->len = (uint16_t)(TCP_OFFSET + tcp_len);
-}
-
-static void
-send_syn(struct bench *b, struct pkt *pkt, uint32_t i)
-{
-	static const uint8_t options[SYN_OPTIONS_LEN] = { 2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7 };
-
-	memcpy(segment(b, pkt, i, FLAG_SYN, SYN_OPTIONS_LEN), options, sizeof options);
-	finish(b, pkt, TCP_HEADER_LEN + SYN_OPTIONS_LEN);
-	b->clients[i].seq++;
-}
-
-static uint8_t *
-put(uint8_t *out, const char *text)
-{
-	size_t len = strlen(text);
-
-	memcpy(out, text, len);
-	return out + len;
-}
-
-/* One GET of a key in the protocol's words. */
-static uint8_t *
-put_get(const struct bench *b, uint8_t *out, uint32_t key)
-{
-	out = put(out, b->options.memcached ? "get " : "*2\r\n$3\r\nGET\r\n$16\r\n");
-	workload_key(out, key);
-	return put(out + WORKLOAD_KEY_LEN, "\r\n");
-}
-
-static uint8_t *
-put_set(const struct bench *b, uint8_t *out, uint32_t key)
-{
-	char head[64];
-
-	snprintf(head, sizeof head, b->options.memcached ? "set " : "*3\r\n$3\r\nSET\r\n$16\r\n");
-	out = put(out, head);
-	workload_key(out, key);
-	snprintf(head, sizeof head, b->options.memcached ? " 0 0 %u\r\n" : "\r\n$%u\r\n", b->options.value_len);
-	out = put(out + WORKLOAD_KEY_LEN, head);
-	workload_value(out, b->options.value_len, key);
-	return put(out + b->options.value_len, "\r\n");
-}
-
-/* A segment with requests for keys[0..n). */
-static void
-send_requests(struct bench *b, struct pkt *pkt, uint32_t i, const uint32_t *keys, uint32_t n, bool set)
-{
-	uint8_t *at = segment(b, pkt, i, FLAG_ACK | FLAG_PSH, OPTIONS_LEN), *start = at + OPTIONS_LEN, *end = start;
-
-	write_stamps(b, &b->clients[i], at);
-	for (uint32_t k = 0; k < n; k++)
-		end = set ? put_set(b, end, keys[k]) : put_get(b, end, keys[k]);
-	finish(b, pkt, (uint16_t)(TCP_HEADER_LEN + OPTIONS_LEN + (end - start)));
-	b->clients[i].seq += (uint32_t)(end - start);
-}
-
-static void
-send_ack(struct bench *b, struct pkt *pkt, uint32_t i)
-{
-	write_stamps(b, &b->clients[i], segment(b, pkt, i, FLAG_ACK, OPTIONS_LEN));
-	finish(b, pkt, TCP_HEADER_LEN + OPTIONS_LEN);
+	memcpy(link.ip, (uint8_t[4]){ 10, 9, (uint8_t)(1 + source / 250), (uint8_t)(2 + source % 250) }, 4);
+	link.port = (uint16_t)(TCP_CLIENT_PORT + i % PORTS_A_SOURCE);
+	return link;
 }
 
 /* One round of the worker's loop between port_rx and port_tx; returns how many frames TCP sends. */
@@ -225,32 +101,24 @@ connection_of(const uint8_t *frame)
 {
 	const uint8_t *ip = frame + ETHERNET_HEADER_LEN;
 
-	return ((ip[18] - 1u) * 250 + ip[19] - 2) * PORTS_A_SOURCE + load_be16(frame + TCP_OFFSET + 2) - 1024;
-}
-
-static void
-read_stamp(struct client *client, const uint8_t *options, uint16_t len)
-{
-	for (uint16_t at = 0; at < len; at = (uint16_t)(at + (options[at] == 1 ? 1 : options[at + 1])))
-		if (options[at] == 8)
-			client->stamp = load_be32(options + at + 2);
+	return ((ip[18] - 1u) * 250 + ip[19] - 2) * PORTS_A_SOURCE + load_be16(frame + TCP_CLIENT_AT + 2) - TCP_CLIENT_PORT;
 }
 
 /* Counts what is new in a segment. Of many connections, one's turn to acknowledge may be so long ago that all is sent again. */
 static void
-take(struct bench *b, struct client *client, const uint8_t *tcp, uint16_t payload)
+take(struct bench *b, struct tcp_conn *conn, const struct tcp_seen *seen)
 {
-	uint32_t seq = load_be32(tcp + 4), end = seq + payload, fresh = end - client->ack;
+	uint32_t end = seen->seq + seen->len, fresh = end - conn->ack;
 
-	if (tcp[13] & FLAG_SYN) {
-		client->ack = seq + 1;
+	if (seen->flags & FLAG_SYN) {
+		conn->ack = seen->seq + 1;
 		return;
 	}
-	if ((int32_t)(seq - client->ack) > 0)
+	if ((int32_t)(seen->seq - conn->ack) > 0)
 		rig_fail("a segment is missing");
 	if ((int32_t)fresh <= 0)
 		return;
-	client->ack = end;
+	conn->ack = end;
 	b->reply_bytes += fresh;
 }
 
@@ -258,15 +126,13 @@ static void
 receive(struct bench *b, uint32_t frames)
 {
 	for (uint32_t f = 0; f < frames; f++) {
-		const uint8_t *frame = b->frames[f].pkt->data, *tcp = frame + TCP_OFFSET;
-		struct client *client = &b->clients[connection_of(frame)];
-		uint16_t header = (uint16_t)((tcp[12] >> 4) * 4);
-		uint16_t payload = (uint16_t)(b->frames[f].len - header);
+		const uint8_t *frame = b->frames[f].pkt->data;
+		struct tcp_conn *conn = &b->conns[connection_of(frame)];
+		struct tcp_seen seen = tcp_client_read(conn, frame, b->frames[f].len);
 
-		if (tcp[13] & FLAG_RST)
+		if (seen.flags & FLAG_RST)
 			rig_fail("the server reset a connection");
-		take(b, client, tcp, payload);
-		read_stamp(client, tcp + TCP_HEADER_LEN, (uint16_t)(header - TCP_HEADER_LEN));
+		take(b, conn, &seen);
 	}
 	b->sent_frames += frames;
 	rig_refill(&b->rig);
@@ -288,13 +154,17 @@ open_connections(struct bench *b)
 		uint32_t n = b->options.connections - first < BURST_MAX ? b->options.connections - first : BURST_MAX;
 
 		for (uint32_t i = 0; i < n; i++) {
+			struct link link = link_of(b, first + i);
+
 			b->pkts[i] = rig_pkt(&b->rig);
-			send_syn(b, &b->pkts[i], first + i);
+			b->pkts[i].len = tcp_client_syn(&b->client, &b->conns[first + i], &link, b->pkts[i].data);
 		}
 		exchange(b, n);
 		for (uint32_t i = 0; i < n; i++) {
+			struct link link = link_of(b, first + i);
+
 			b->pkts[i] = rig_pkt(&b->rig);
-			send_ack(b, &b->pkts[i], first + i);
+			b->pkts[i].len = tcp_client_ack(&b->client, &b->conns[first + i], &link, b->pkts[i].data, 0);
 		}
 		exchange(b, n);
 	}
@@ -306,10 +176,12 @@ requests(struct bench *b, const uint32_t *keys, uint32_t per, bool set)
 {
 	uint32_t n = b->options.connections < BURST_MAX ? b->options.connections : BURST_MAX;
 
-	b->tick++;
+	b->client.tick++;
 	for (uint32_t i = 0; i < n; i++) {
+		struct link link = link_of(b, b->next);
+
 		b->pkts[i] = rig_pkt(&b->rig);
-		send_requests(b, &b->pkts[i], b->next, keys + i * per, per, set);
+		b->pkts[i].len = tcp_client_requests(&b->client, &b->conns[b->next], &link, b->pkts[i].data, keys + i * per, per, set);
 		b->next = b->next + 1 < b->options.connections ? b->next + 1 : 0;
 	}
 	return n;
@@ -440,8 +312,10 @@ main(int argc, char **argv)
 	b->rig.config.protocols[SERVICE_MEMCACHED_STREAM] = &memcached_stream_protocol;
 	b->rig.config.protocols[SERVICE_RESP] = &resp_stream_protocol;
 	rig_start(&b->rig, "bench_tcp", b->options.huge, b->options.keys, b->options.value_len);
-	b->clients = calloc(b->options.connections, sizeof *b->clients);
-	CHECK(b->clients);
+	b->client = (struct tcp_client){ .link = { .mac = { 2, 0, 0, 0, 0, 2 }, .peer_mac = { 2, 0, 0, 0, 0, 1 }, .peer_ip = { 10, 9, 0, 1 } },
+		.memcached = b->options.memcached, .checksums = b->options.checksums, .value_len = b->options.value_len };
+	b->conns = calloc(b->options.connections, sizeof *b->conns);
+	CHECK(b->conns);
 	start_net(b);
 	trace = trace_create(b->options.keys, 0, 1);
 	for (int i = 0; i < STAGE_COUNT; i++)

@@ -2,7 +2,7 @@
  * generator.h - the parts of bench_generator and what they share.
  *
  * Purpose: one struct generator goes through them all: nic (the port), requests
- *   (frames out), replies (frames in), phases (how many when), node (cookie and
+ *   (frames out), replies (frames in), streams (both, over TCP connections), phases (how many when), node (cookie and
  *   counters of the server). The program itself only parses options and reports.
  * Threads: one. Memory: flights, trace and slots are taken at start.
  * Invariants: 1. in_flight is the number of flights with left > 0. 2. frame
@@ -18,7 +18,7 @@
 #include <rte_mbuf.h>
 
 #include "base/histogram.h"
-#include "bench/frames.h"
+#include "bench/tcp_client.h"
 
 enum {
 	PORT = 0,
@@ -29,9 +29,10 @@ enum {
 	LOSS_MS = 500, /* far above any queue: what takes longer was dropped */
 	PRELOAD_OPS = 8,
 	PRELOAD_WINDOW = 128,
+	STREAM_REPLY_MAX = 4096,
 };
 
-enum mode { MODE_CLOSED, MODE_OPEN, MODE_ECHO };
+enum mode { MODE_CLOSED, MODE_OPEN, MODE_ECHO, MODE_TCP, MODE_CONNECT };
 
 struct options {
 	enum mode mode;
@@ -39,7 +40,9 @@ struct options {
 	uint64_t seed; /* of keys and arrivals */
 	uint16_t ops, value_len;
 	double theta, rate, seconds, warm_seconds;
-	bool checksums, skip_preload;
+	bool checksums, skip_preload, memcached;
+	bool foreign; /* the server is not ours: no cookie, no counters */
+	uint32_t connections;
 	uint16_t echo_port; /* of a node's echo service; 0: the other end turns every frame around */
 	struct link link;
 };
@@ -50,6 +53,19 @@ struct flight {
 	uint32_t trace_at;
 	uint16_t left;
 	bool set;
+};
+
+/* What a TCP connection waits for: the answer to its last segment, or (open) something to ask. */
+enum stream_phase { STREAM_CLOSED, STREAM_SYN, STREAM_OPEN, STREAM_ASKED, STREAM_FIN, STREAM_LAST, STREAM_ABORTED };
+
+struct stream {
+	struct tcp_conn conn;
+	enum stream_phase phase;
+	uint32_t seq;      /* of its last segment, which may have to be sent again */
+	uint32_t trace_at; /* of the keys it asked for */
+	uint32_t reply_len;
+	uint64_t since_tsc, due_tsc; /* its last segment; its SYN */
+	uint8_t reply[STREAM_REPLY_MAX];
 };
 
 struct stats {
@@ -76,6 +92,15 @@ struct generator {
 	struct stats stats;
 	struct histogram latencies;
 	struct prng prng;
+	/* TCP */
+	struct tcp_client tcp;
+	struct stream *streams;
+	uint32_t *ready, ready_first, ready_count; /* streams that have something to send; a ring of all */
+	uint32_t reply_head, reply_size;           /* before a value; of a whole reply */
+	const char *reply_tail;
+	uint16_t segment_ops;
+	bool segment_set, stopping;
+	uint64_t swept_tsc;
 };
 
 /* What is read of STATS: lines "name value"; sums over workers are the server's. */
@@ -113,6 +138,24 @@ void replies_expire(struct generator *g);
 void requests_send(struct generator *g, const uint64_t *due_tsc, uint16_t n);
 void requests_send_now(struct generator *g, uint16_t n);
 
+static inline bool
+is_tcp(const struct options *o)
+{
+	return o->mode == MODE_TCP || o->mode == MODE_CONNECT;
+}
+
+/* streams.c: a segment of requests on its way on each connection; or connections that end after one reply each. */
+void streams_create(struct generator *g);
+/* Begins a phase of GETs or SETs on all connections, of which closed ones are opened. */
+void streams_begin(struct generator *g, bool set);
+void streams_run_until(struct generator *g, uint64_t end_tsc);
+/* Until nothing is on its way. */
+void streams_drain(struct generator *g);
+/* Stores every key. */
+void streams_preload(struct generator *g);
+/* Resets what is open. */
+void streams_abort(struct generator *g);
+
 /* phases.c: how many, and when. */
 /* Begins a phase: its frames are numbered from 0, and no earlier reply is taken for one of them. */
 void phases_begin(struct generator *g, const uint32_t *keys, uint32_t keys_len, uint16_t ops, bool measuring);
@@ -121,7 +164,7 @@ void phases_drain(struct generator *g);
 /* Stores every key and reads every key back; what is missing or lost is tried again. */
 void phases_preload(struct generator *g);
 
-/* node.c: what a node is asked besides. Takes the server's MAC and a cookie. */
+/* node.c: what a server is asked besides: its MAC; a node, also a cookie. */
 void node_meet(struct generator *g);
 struct server_counters node_counters(struct generator *g);
 

@@ -55,6 +55,8 @@ node_meet(struct generator *g)
 
 	arp_request(&g->options.link, frame);
 	nic_ask(g, frame, 42, take_mac, "the server does not answer ARP");
+	if (g->options.foreign)
+		return;
 	CHECK(template_init(&get, &g->options.link, g->client, OP_GET, 1, 0));
 	template_write(&get, frame, 0, 0, &key, g->slots);
 	if (g->options.checksums)

@@ -18,11 +18,17 @@ phases_begin(struct generator *g, const uint32_t *keys, uint32_t keys_len, uint1
 	if (!template_init(&g->get, &link, g->client, OP_GET, ops, o->value_len)
 	    || (o->set_percent && !template_init(&g->set, &link, g->client, OP_SET, ops, o->value_len)))
 		generator_fail("so many operations do not fit a frame");
+	if (is_tcp(o))
+		streams_begin(g, o->set_percent == 100);
 }
 
 void
 phases_drain(struct generator *g)
 {
+	if (is_tcp(&g->options)) {
+		streams_drain(g);
+		return;
+	}
 	while (g->in_flight) {
 		replies_receive(g);
 		replies_expire(g);
@@ -69,7 +75,9 @@ phases_run_for(struct generator *g, double seconds)
 {
 	uint64_t end = rte_rdtsc() + (uint64_t)(seconds * (double)g->tsc_hz);
 
-	if (g->options.mode == MODE_OPEN)
+	if (is_tcp(&g->options))
+		streams_run_until(g, end);
+	else if (g->options.mode == MODE_OPEN)
 		open_loop(g, end);
 	else
 		closed_loop(g, end);
@@ -114,8 +122,13 @@ collect_missing(const struct generator *g, uint32_t *keys)
 void
 phases_preload(struct generator *g)
 {
-	uint32_t *keys = malloc((g->options.keys + PRELOAD_OPS) * sizeof *keys), n;
+	uint32_t *keys, n;
 
+	if (is_tcp(&g->options)) {
+		streams_preload(g);
+		return;
+	}
+	keys = malloc((g->options.keys + PRELOAD_OPS) * sizeof *keys);
 	g->missing = malloc(g->options.keys);
 	CHECK(keys && g->missing);
 	memset(g->missing, 1, g->options.keys);

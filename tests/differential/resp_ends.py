@@ -124,7 +124,12 @@ class Pair:
     def __init__(self, redis_options=(), node_options=(), start=start_node):
         self.start = start
         self.redis_process, self.redis_port = start_redis(*redis_options)
-        self.node_process, self.node_port = start(*node_options)
+        try:
+            self.node_process, self.node_port = start(*node_options)
+        except Exception:
+            self.redis_process.kill()
+            self.redis_process.wait()
+            raise
         self.redis, self.node = End(self.redis_port), End(self.node_port)
 
     def renew(self):

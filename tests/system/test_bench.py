@@ -52,6 +52,18 @@ def test_transport_answers_every_load_with_right_values(programs):
     assert pages() == before
 
 
+def test_tcp_answers_every_load_with_right_values(programs):
+    """The generator's own TCP against a node over vhost, and over veth against a node, Redis and memcached."""
+    before = pages()
+    table = rows(bench("tcp"))
+    for load in ("GET, RESP", "GET, memcached text", "GET, RESP, pipeline of 16", "SET, RESP", "connection, GET, end"):
+        other = "memcached" if "memcached" in load else "redis-server"
+        for name, wrong in ((load, "TCP over vhost, connections 256"), (f"{load}: slipring", "one client over veth, 64 connections"),
+                            (f"{load}: {other}", "one client over veth, 64 connections")):
+            assert float(table[name][0]) > 0 and table[name][table[wrong].index("wrong")] == "0", name
+    assert pages() == before
+
+
 def test_round_trips_over_the_lab(programs):
     table = rows(bench("pingpong"))
     for trip in ("bare, spinning", "GET, spinning", "bare, blocking", "GET, blocking"):
