@@ -106,6 +106,7 @@ $(RACE): $(BUILD)/tests/race/%: $(BUILD)/obj/tests/race/%.o $(LIBCORE) $(LIBMODE
 
 # The daemon's poll loop, run on two lcores.
 $(BUILD)/tests/dpdk/test_workers: $(call obj,app/slipringd/worker.c app/slipringd/stray.c app/slipringd/peer_io.c)
+$(BUILD)/tests/dpdk/test_tails: $(call obj,app/slipringd/worker.c app/slipringd/stray.c app/slipringd/peer_io.c tests/tcp/segment.c)
 $(BUILD)/tests/dpdk/test_peer_io: $(call obj,app/slipringd/peer_io.c)
 
 $(DPDK_TESTS): $(BUILD)/tests/dpdk/%: $(BUILD)/obj/tests/dpdk/%.o $(LIBCORE) $(LIBLEAF) $(LIBIO)

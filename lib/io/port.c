@@ -15,23 +15,6 @@
 #include "io/pool.h"
 #include "io/tail.h"
 
-static ON_MAIN enum status
-create_pools(struct port *port, const struct io_config *config, struct error *error)
-{
-	char name[32];
-
-	snprintf(name, sizeof name, "pkt%u", port->worker);
-	port->pool = pool_create(name, config->profile.driver, config->profile.mbufs);
-	if (port->pool && tail_pool_bytes(&config->profile) > 0)
-		port->tail_pool = tail_pool_create(&config->profile, port->worker);
-	if (port->pool && (port->tail_pool || tail_pool_bytes(&config->profile) == 0))
-		return STATUS_OK;
-	return error_set(error, STATUS_NO_MEMORY,
-	    "no memory for %u packet buffers of worker %u (%s): free huge pages "
-	    "(sysctl -w vm.nr_hugepages=N), or set huge_pages: no",
-	    config->profile.mbufs, port->worker, rte_strerror(rte_errno));
-}
-
 /* Devices of these drivers can wake a sleeper; the others' sockets can, or nothing. */
 static bool
 may_interrupt(const struct port *port)
@@ -65,7 +48,7 @@ decide(struct port *port, const struct io_profile *profile, struct rte_eth_dev_i
 
 	if (rc == 0) {
 		port->tx_checksum = profile->checksum_offload && (info->tx_offload_capa & CHECKSUMS) == CHECKSUMS;
-		port->tails = tail_decide(profile, info->tx_offload_capa);
+		port->tails = tail_decide(profile, info);
 	}
 	return rc;
 }
@@ -94,6 +77,24 @@ configure_device(struct port *port, const struct io_config *config, struct error
 		return error_set(error, STATUS_UNAVAILABLE, "interface %s: %s refused %u queue(s): %s",
 		    port->interface, port->driver, queues, rte_strerror(-rc));
 	return STATUS_OK;
+}
+
+/* After configure_device(), which knows what the port will do. */
+static ON_MAIN enum status
+create_pools(struct port *port, const struct io_config *config, struct error *error)
+{
+	char name[32];
+
+	snprintf(name, sizeof name, "pkt%u", port->worker);
+	port->pool = pool_create(name, config->profile.driver, config->profile.mbufs);
+	if (port->pool && port->tails == PORT_TAILS_REFERRED)
+		port->tail_pool = tail_pool_create(&config->profile, port->worker);
+	if (port->pool && (port->tail_pool || port->tails != PORT_TAILS_REFERRED))
+		return STATUS_OK;
+	return error_set(error, STATUS_NO_MEMORY,
+	    "no memory for %u packet buffers of worker %u (%s): free huge pages "
+	    "(sysctl -w vm.nr_hugepages=N), or set huge_pages: no",
+	    config->profile.mbufs, port->worker, rte_strerror(rte_errno));
 }
 
 static enum status
@@ -157,7 +158,7 @@ nth_socket(uint32_t n)
 	return -1;
 }
 
-static enum status
+static ON_MAIN enum status
 start(struct port *port, const struct io_config *config, struct error *error)
 {
 	bool seen[FD_SCAN_MAX];
@@ -166,6 +167,8 @@ start(struct port *port, const struct io_config *config, struct error *error)
 
 	mark_sockets(seen);
 	status = configure_device(port, config, error);
+	if (status == STATUS_OK)
+		status = create_pools(port, config, error);
 	if (status == STATUS_OK)
 		status = setup_queue(port, config, error);
 	if (status != STATUS_OK)
@@ -217,7 +220,7 @@ port_open(const struct io_config *config, uint32_t worker, uint8_t mac[6], struc
 		    "(dpdk-devbind.py --status)?", port->interface, name);
 		goto fail;
 	}
-	if (create_pools(port, config, error) != STATUS_OK || start(port, config, error) != STATUS_OK)
+	if (start(port, config, error) != STATUS_OK)
 		goto fail;
 	rte_eth_macaddr_get(port->id, &address);
 	memcpy(mac, address.addr_bytes, 6);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
 #include "base/check.h"
@@ -12,8 +11,9 @@
 /* CACHE: of the pool, for the port's lcore. ROUND: tails of one round, before any is sent. */
 enum { CACHE = 128, ROUND = 256, PRIVATE = RTE_ALIGN(sizeof(struct rte_mbuf_ext_shared_info), RTE_MBUF_PRIV_ALIGN) };
 
-bool
-tail_is_possible(const char *driver)
+/* Drivers that read a frame with the CPU, as DPDK calls them. */
+static bool
+copies(const char *driver)
 {
 	static const char *const drivers[] = { "net_af_packet", "net_vhost", "net_ring" };
 
@@ -24,13 +24,13 @@ tail_is_possible(const char *driver)
 }
 
 enum port_tails
-tail_decide(const struct io_profile *profile, uint64_t offers)
+tail_decide(const struct io_profile *profile, const struct rte_eth_dev_info *info)
 {
 	if (!profile->external_tx)
 		return PORT_TAILS_OFF;
-	if (!(offers & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
+	if (!(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
 		return PORT_TAILS_DRIVER;
-	return tail_is_possible(profile->driver) ? PORT_TAILS_REFERRED : PORT_TAILS_MEMORY;
+	return copies(info->driver_name) ? PORT_TAILS_REFERRED : PORT_TAILS_MEMORY;
 }
 
 static uint32_t
@@ -42,7 +42,7 @@ pool_count(const struct io_profile *profile)
 uint64_t
 tail_pool_bytes(const struct io_profile *profile)
 {
-	if (!profile->external_tx || !tail_is_possible(profile->driver))
+	if (!profile->external_tx)
 		return 0;
 	return (uint64_t)pool_count(profile) * rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + PRIVATE, 0, NULL);
 }

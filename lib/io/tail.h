@@ -17,17 +17,15 @@
 #ifndef IO_TAIL_H
 #define IO_TAIL_H
 
+#include <rte_ethdev.h>
 #include <rte_mempool.h>
 
 #include "io/io.h"
 
-/* What a port of this driver, with these RTE_ETH_TX_OFFLOADs on offer, does with tails. */
-enum port_tails tail_decide(const struct io_profile *profile, uint64_t offers);
+/* What a port of this device does with tails. */
+enum port_tails tail_decide(const struct io_profile *profile, const struct rte_eth_dev_info *info);
 
-/* Whether ports of the driver may refer, whatever the device offers. */
-bool tail_is_possible(const char *driver);
-
-/* Bytes of EAL's memory that a port's pool takes. */
+/* Bytes of EAL's memory that a port's pool takes at most. */
 uint64_t tail_pool_bytes(const struct io_profile *profile);
 /* NULL and rte_errno: no memory. */
 struct rte_mempool *tail_pool_create(const struct io_profile *profile, uint32_t worker) MUST_USE ON_MAIN;

@@ -149,7 +149,9 @@ take_pass(struct visit *v)
 {
 	struct turn *turn = v->turn;
 	struct stream *stream = v->stream;
-	struct view input = view_of(turn->input.data + turn->consumed, turn->input.len - turn->consumed);
+	/* What has no input has no pointer either, to which C lets nobody add, not even 0. */
+	const uint8_t *from = turn->consumed ? turn->input.data + turn->consumed : turn->input.data;
+	struct view input = view_of(from, turn->input.len - turn->consumed);
 	struct stream_pass pass;
 	bool body = stream->body != NULL;
 

@@ -29,7 +29,7 @@ static const struct io_profile ring_chains = { .name = "ring", .driver = "net_ri
 	.tx_descriptors = 1024, .mbufs = 4096, .queues = 1, .external_tx = true };
 static const struct io_profile vhost = { .name = "vhost", .driver = "net_vhost",
 	.arguments = "iface={interface},queues=1", .rx_descriptors = 1024, .tx_descriptors = 1024,
-	.mbufs = 4096, .queues = 1 };
+	.mbufs = 4096, .queues = 1, .external_tx = true };
 static const struct io_profile virtio_user = { .name = "virtio-user", .driver = "net_virtio_user",
 	.arguments = "path={interface},queues=1,queue_size=1024", .eal = "--single-file-segments",
 	.rx_descriptors = 1024, .tx_descriptors = 1024, .mbufs = 4096, .queues = 1 };
@@ -40,6 +40,9 @@ struct end {
 	struct counters counters;
 	struct pkt fresh[SPARE_MAX];
 	struct spares spares;
+	bool refers;   /* what it sends stands partly elsewhere (port_append) */
+	uint16_t pins; /* of all such frames */
+	uint8_t elsewhere[UDP_PAYLOAD_MAX];
 };
 
 static char socket_path[64];
@@ -82,6 +85,19 @@ pattern(uint32_t len, uint32_t at)
 	return (uint8_t)((len * 2654435761u + at * 40503u) >> 8);
 }
 
+/* The last bytes of a frame of `len` leave it, and are appended by reference; more or fewer of them, by the length. */
+static void
+append_end(struct end *end, struct pkt *pkt, uint32_t len)
+{
+	struct outq_tail tail = { .data = end->elsewhere, .pins = &end->pins, .len = (uint16_t)(1 + len * 7919 % 1471 % len) };
+
+	pkt->len = (uint16_t)(pkt->len - tail.len);
+	memcpy(end->elsewhere, pkt->data + pkt->len, tail.len);
+	memset(pkt->data + pkt->len, 0, tail.len);
+	CHECK(outq_pin(&end->pins));
+	port_append(end->port, pkt, &tail);
+}
+
 static void
 send_payload(struct end *end, uint32_t len)
 {
@@ -91,6 +107,8 @@ send_payload(struct end *end, uint32_t len)
 	pkt->len = (uint16_t)(PAYLOAD_OFFSET + len);
 	for (uint32_t i = 0; i < pkt->len; i++)
 		pkt->data[i] = pattern(len, i);
+	if (end->refers)
+		append_end(end, pkt, len);
 	pkt->disposition = PKT_SEND;
 	port_tx(end->port, pkt, 1, &end->counters);
 	port_refill(end->port, &end->spares);
@@ -167,7 +185,10 @@ vhost_sends(void)
 		pkt.disposition = PKT_DONE;
 		port_tx(end->port, &pkt, 1, &end->counters);
 		memset(&end->counters, 0, sizeof end->counters);
+		end->refers = true;
 		status = exchange(end);
+		status += counter_read(&end->counters, COUNTER_TX_REFERRED) != UDP_PAYLOAD_MAX;
+		status += end->pins != 0;
 	}
 	close_end(end);
 	return status;

@@ -84,3 +84,12 @@ def test_a_run_is_remembered_with_its_machine(programs, tmp_path):
 def test_an_unknown_part_is_refused(programs):
     done = subprocess.run([f"{ROOT}/bench/run", "nonsense"], text=True, capture_output=True)
     assert done.returncode == 2 and "transport" in done.stderr
+
+
+def test_tails_tell_both_ways_of_every_kind(programs):
+    table = rows(bench("tails"))
+    lens = len(table["cycles a frame: copied, referred; bytes of the item"])
+    kinds = [cells for name, cells in table.items() if "items, checksum" in name]
+    assert len(kinds) == 8
+    for cells in kinds:
+        assert len(cells) == lens and all(int(figure) > 0 for cell in cells for figure in cell.split())
