@@ -131,6 +131,7 @@ test: ## everything: installs what is missing, all suites, sanitizers, the lab; 
 
 unit: $(UNIT) ## unit tests
 	@scripts/run-tests $(UNIT)
+	@$(if $(filter release,$(FLAVOUR)),scripts/threaded --verify $(UNIT))
 
 dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
 	@scripts/run-tests $(DPDK_TESTS)
@@ -150,9 +151,10 @@ asan: ## unit, DPDK and command line tests under address and undefined-behaviour
 	@$(MAKE) --no-print-directory FLAVOUR=release build/release/libslipring.so.0
 	@SLIPRING_LIBRARY=build/release/libslipring.so.0 $(MAKE) --no-print-directory FLAVOUR=asan python-cli
 
-race: ## workers on threads of their own, and unit tests, under the thread sanitizer
+# Of the unit tests those that start threads: in one thread there is no race to find.
+race: ## workers on threads of their own, and unit tests that start threads, under the thread sanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=tsan race-run
-	@$(MAKE) --no-print-directory FLAVOUR=tsan unit
+	@$(MAKE) --no-print-directory FLAVOUR=tsan unit UNIT="$$(scripts/threaded build/tsan)"
 
 race-run: $(RACE) $(BUILD)/tests/dpdk/test_store_race
 	@scripts/run-tests $^
