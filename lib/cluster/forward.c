@@ -540,7 +540,7 @@ keep_frames(struct deferred *slot, struct view body)
 static uint64_t
 ops_of(const struct forward_call *call, uint64_t bits)
 {
-	return call->job->inner ? forward_memcached_ops(call, bits) : bits;
+	return call->job->inner && !call->job->batch ? forward_memcached_ops(call, bits) : bits;
 }
 
 /* A flush is told at the end what it was; of the others there are results, or one status for all. */
@@ -557,6 +557,9 @@ take_results(struct forward *forward, struct now now, struct forward_call *call,
 	else if (job->ask)
 		forward_fail(job, ops & ~job->flushes & ~forward_ask_results(forward, now, job, ops & ~job->flushes, record->body),
 		    OP_STATUS_BUSY);
+	else if (job->batch)
+		forward_fail(job, ops & ~job->flushes & ~forward_memcached_batch(forward, now, job, ops & ~job->flushes, record->body),
+		    OP_STATUS_BUSY);
 	else if (job->inner) /* what was left out for want of packets is as good as not taken */
 		forward_call_fail(call, ops & ~forward_memcached_results(forward, now, call, record->body), OP_STATUS_BUSY);
 	else
@@ -569,17 +572,18 @@ forward_answer(struct forward *forward, struct now now, uint64_t from, const str
 	struct forward_call *call = call_find(forward, record->call);
 	uint64_t ops = call ? ops_of(call, record->ops) & call->ops : 0, stale;
 	struct forward_job *job;
+	bool batch;
 
 	if (ops == 0 || call->member != from) {
 		forward->counters.late++;
 		return;
 	}
-	if (record->body.len > 0 && ((record->kind == CALL_BATCH_ANSWER) != (call->job->ask != NULL) ||
-	    (!call->job->ask && !frames_fit(record->body)))) {
+	job = call->job;
+	batch = job->ask || job->batch;
+	if (record->body.len > 0 && ((record->kind == CALL_BATCH_ANSWER) != batch || (!batch && !frames_fit(record->body)))) {
 		forward->counters.malformed++;
 		return;
 	}
-	job = call->job;
 	stale = record->status == OP_STATUS_STALE_EPOCH ? ops : ops_of(call, record->stale) & ops;
 	forward->counters.answered += (uint64_t)__builtin_popcountll(ops & ~stale);
 	take_results(forward, now, call, ops & ~stale, record);
@@ -618,7 +622,7 @@ forward_lost(struct forward *forward, struct now now, uint64_t tag)
 
 	if (!call)
 		return;
-	if (!call->job->inner) {
+	if (!call->job->inner || call->job->batch) {
 		on_lost(forward, now, call);
 		return;
 	}

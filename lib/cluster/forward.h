@@ -16,7 +16,8 @@
  *   Native slots: a call carries the client's frame; response frames are kept as they come.
  *   memcached slots (forward_memcached.c): commands become native operations, in frames of their
  *   owners; results become the slot's `answers`. Commands before a flush are asked before it, those
- *   behind it after it. The rest of a large value is pulled by ranges; every round is a new deadline.
+ *   behind it after it. The rest of a large value is pulled by ranges; every round is a new deadline. A frame with a
+ *   command that says more, or is told more, than native words can, goes to each owner as a batch, as asks do.
  *   Slots of asks (forward_ask.c), for connections: the requests are the ask's own, and go to their owners in
  *   batches (proto/batch.h); responses go into the ask, and their values into blocks that are lent until the worker
  *   has composed. For another node's requests there is an ask of our own, which the workers run.
@@ -96,6 +97,7 @@ struct forward_job {
 	uint8_t statuses[FRAME_OPS_MAX];
 	/* memcached */
 	bool inner;
+	bool batch;                         /* some command says, or asks for, what native words do not: all go in batches */
 	uint8_t tries, pull_shift;
 	uint8_t pull_op;
 	uint8_t pull_status;                /* of the round under way; OK so far */

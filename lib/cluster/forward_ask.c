@@ -169,16 +169,18 @@ forward_ask_cut(struct forward_job *job)
 struct call_record
 forward_ask_compose(struct forward *forward, struct now now, const struct forward_call *call)
 {
-	const struct ask *ask = call->job->ask;
+	const struct request *requests = call->job->ask ? call->job->ask->requests : forward->requests;
 	struct writer out = writer_of(forward->batch + CALL_RECORD_LEN, LINK_MESSAGE_MAX - CALL_RECORD_LEN);
 	struct call_record record = { .kind = CALL_BATCH, .hops = 1, .call = call->id,
 		.epoch = forward->ring ? forward->ring->topology.epoch : 0, .ops = call->ops };
 
+	if (call->job->inner)
+		forward_memcached_parse(forward, now, call->job->slot);
 	batch_head_compose(&out, (uint32_t)__builtin_popcountll(call->ops), now);
 	for (uint64_t left = call->ops; left != 0; left &= left - 1) {
 		uint32_t i = (uint32_t)__builtin_ctzll(left);
 
-		batch_request_compose(&out, i, &ask->requests[i]);
+		batch_request_compose(&out, i, &requests[i]);
 	}
 	CHECK(!out.failed);
 	record.body = view_of(forward->batch + CALL_RECORD_LEN, (uint32_t)(out.at - forward->batch) - CALL_RECORD_LEN);

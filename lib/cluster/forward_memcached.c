@@ -159,6 +159,35 @@ keep_result(struct forward *forward, struct now now, struct forward_job *job, ui
 	job->answers->responses[op] = response;
 }
 
+uint64_t
+forward_memcached_batch(struct forward *forward, struct now now, struct forward_job *job, uint64_t ops, struct view body)
+{
+	struct batch_reader batch;
+	struct response response;
+	uint64_t had = 0;
+	uint32_t op;
+
+	if (!batch_open(&batch, body, now))
+		return 0;
+	while (batch_response_next(&batch, &op, &response)) {
+		uint8_t *room = NULL;
+
+		if (op >= FRAME_OPS_MAX || !(ops & ~had & 1ull << op))
+			continue;
+		had |= 1ull << op;
+		if (response.value.len > 0) {
+			room = make_room(forward, job, op, response.value.len);
+			if (!room)
+				continue; /* why is told */
+			memcpy(room, response.value.data, response.value.len);
+		}
+		response.value = view_of(room, response.value.len);
+		job->answers->ops |= 1ull << op;
+		job->answers->responses[op] = response;
+	}
+	return had;
+}
+
 /* A range goes where it belongs in its value. */
 static bool
 keep_range(struct forward_job *job, const struct forward_call *call, uint32_t k, const struct native_result *result)
@@ -242,6 +271,10 @@ forward_memcached_results(struct forward *forward, struct now now, struct forwar
 void
 forward_memcached_ask(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops)
 {
+	if (job->batch) {
+		forward_call_add(forward, job, member, ops);
+		return;
+	}
 	while (ops != 0) {
 		size_t size = NATIVE_HEADER_LEN;
 		uint64_t frame = 0;
@@ -350,6 +383,16 @@ start_stage(struct forward *forward, struct forward_job *job, uint32_t count)
 		forward_ask_owners(forward, job, count, stage);
 }
 
+/* What the native protocol, in which an owner is asked else, has no word for, or its answers have none. */
+static bool
+is_beyond_native(const struct request *request)
+{
+	enum { BEYOND = REQUEST_STALE | REQUEST_VIVIFY | REQUEST_RECACHE | REQUEST_RENEW };
+	bool read = request->op == OP_GET || request->op == OP_GAT;
+
+	return (request->options & BEYOND) || (read && (request->flags & REQUEST_STATE));
+}
+
 void
 forward_memcached_start(struct forward *forward, struct now now, struct forward_job *job)
 {
@@ -361,6 +404,8 @@ forward_memcached_start(struct forward *forward, struct now now, struct forward_
 		forward_memcached_tell(job, job->slot->ops, OP_STATUS_BUSY);
 		return;
 	}
+	for (uint64_t left = job->slot->ops; left != 0; left &= left - 1)
+		job->batch |= is_beyond_native(&forward->requests[__builtin_ctzll(left)]);
 	job->later = job->slot->ops;
 	start_stage(forward, job, count);
 }

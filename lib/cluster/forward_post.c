@@ -81,12 +81,12 @@ post_call(struct forward *forward, struct now now, struct forward_post *post)
 	forward->posting = FORWARD_CALL;
 	post->member = call->member;
 	post->tag = call->id;
-	if (call->job->inner) {
+	if (call->job->inner && !call->job->batch) {
 		compose_message(forward, now, post);
 		return;
 	}
 	forward->posting_count = 1;
-	if (call->job->ask) {
+	if (call->job->ask || call->job->batch) {
 		record = forward_ask_compose(forward, now, call);
 		post->head = view_of(forward->batch, CALL_RECORD_LEN + record.body.len);
 		return;
@@ -126,10 +126,10 @@ run_own(struct forward *forward, struct now now)
 	if (call->member != forward->config.self)
 		return false;
 	record = record_of(forward, call);
-	if (call->job->inner)
-		record = own_record(forward, now, call);
-	else if (call->job->ask)
+	if (call->job->ask || call->job->batch)
 		record = forward_ask_compose(forward, now, call);
+	else if (call->job->inner)
+		record = own_record(forward, now, call);
 	forward_queue_take(&forward->queued);
 	call->state = FORWARD_ASKED;
 	call->epoch = record.epoch;

@@ -61,6 +61,9 @@ uint64_t forward_memcached_ops(const struct forward_call *call, uint64_t bits);
 uint64_t forward_memcached_bits(const struct forward_call *call, uint64_t ops);
 /* Takes results out of response frames; which of the call's ops had one. */
 uint64_t forward_memcached_results(struct forward *forward, struct now now, struct forward_call *call, struct view body);
+/* Takes responses out of a batch; which of `ops` had one. */
+uint64_t forward_memcached_batch(struct forward *forward, struct now now, struct forward_job *job, uint64_t ops,
+    struct view body);
 /* All calls of the job have ended: whether there are others now. */
 bool forward_memcached_next(struct forward *forward, struct now now, struct forward_job *job);
 /* The job ends before its time: what has no answer yet. */
@@ -77,7 +80,7 @@ uint32_t forward_ask_parse(struct forward *forward, const struct forward_job *jo
 void forward_ask_tell(struct forward_job *job, uint64_t ops, enum op_status status);
 /* A call for requests of one owner; what does not fit its message comes later. */
 void forward_ask_member(struct forward *forward, struct forward_job *job, uint64_t member, uint64_t ops);
-/* A call's record, in forward->batch. */
+/* A call's record, in forward->batch: of a connection's requests, or of a memcached frame's. */
 struct call_record forward_ask_compose(struct forward *forward, struct now now, const struct forward_call *call);
 /* Takes responses out of an answer; which of `ops` had one. */
 uint64_t forward_ask_results(struct forward *forward, struct now now, struct forward_job *job, uint64_t ops, struct view body);

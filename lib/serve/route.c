@@ -223,28 +223,11 @@ take_answers(const struct route *route, const struct frame *frame, const struct 
 	return away & ~answers->ops;
 }
 
-/* Of these, the ones whose options the native protocol, in which the owner would be asked, has no word for. */
-static uint64_t
-find_beyond_native(const struct route *route, const struct frame *frame, uint64_t away)
-{
-	enum { BEYOND = REQUEST_STALE | REQUEST_VIVIFY | REQUEST_RECACHE | REQUEST_RENEW };
-	uint64_t beyond = 0;
-
-	for (; away != 0; away &= away - 1)
-		if (route->burst->requests[frame->first + (uint32_t)__builtin_ctzll(away)].options & BEYOND)
-			beyond |= away & -away;
-	return beyond;
-}
-
 static void
 route_memcached(const struct route *route, struct frame *frame, uint64_t away)
 {
 	struct datagram *datagram = frame->datagram;
-	uint64_t beyond = find_beyond_native(route, frame, away);
 
-	if (beyond != 0)
-		refuse(route, frame, beyond, OP_STATUS_UNKNOWN_OP);
-	away &= ~beyond;
 	if (datagram->deferred && datagram->deferred->answers) {
 		away = take_answers(route, frame, datagram->deferred->answers, away);
 		if (away != 0) /* since the answers were fetched, the ring has moved once more */

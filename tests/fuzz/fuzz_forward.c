@@ -35,7 +35,8 @@ static uint32_t held_count;
 
 static const char *const commands[] = {
 	"get a b c d e f g\r\n", "set a 0 0 3\r\nabc\r\nget a\r\n", "flush_all\r\nget b\r\n", "get b\r\nflush_all\r\nset b 0 -1 1\r\nx\r\n",
-	"mg c v s t f\r\nmd c\r\n", "incr d 1\r\ndecr e 2\r\n", "gat 0 f g h\r\n", "append a 0 0 1\r\n!\r\n",
+	"mg c v s t f\r\nmd c\r\n", "ms c 2 I C1\r\nhi\r\nmg a N30 v R9\r\nma d N60 T9 v\r\nget b\r\n",
+	"mg a v\r\nflush_all\r\nmd b I\r\n", "incr d 1\r\ndecr e 2\r\n", "gat 0 f g h\r\n", "append a 0 0 1\r\n!\r\n",
 };
 
 static void
