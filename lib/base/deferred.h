@@ -93,6 +93,7 @@ struct deferred {
 	bool proven;        /* the home worker has checked cookie, tag and source */
 	bool forwarded;     /* another node asks: the frame is not forwarded again */
 	bool inner;         /* forwarded: for a memcached client (proto/native.h, inner flags) */
+	bool slots_true;    /* native: where operations of `ops` name slots in the frame, these are their keys' */
 	bool answered;      /* native: response frames are in `reply`, to be sent by the home worker */
 	struct endpoint peer;
 	uint8_t payload[DEFERRED_PAYLOAD_MAX];
@@ -111,7 +112,7 @@ deferred_reset(struct deferred *slot)
 	slot->generation++;
 	slot->payload_len = 0;
 	slot->first_op = slot->reply_state = 0;
-	slot->done = slot->forwarded = slot->inner = slot->answered = false;
+	slot->done = slot->forwarded = slot->inner = slot->slots_true = slot->answered = false;
 	slot->proven = true;
 }
 

@@ -315,9 +315,10 @@ parse(struct forward *forward, struct now now, const struct forward_job *job)
 
 /* The position of the member that is to run a request; RING_NOBODY: nobody owns its slot. */
 static uint16_t
-owner_of(const struct forward *forward, const struct request *request)
+owner_of(const struct forward *forward, const struct deferred *asked, const struct request *request)
 {
-	uint16_t slot = op_has_key(request->op) ? slot_of_key(request->key) : request->slot;
+	bool known = asked->slots_true && (request->flags & REQUEST_TRUST_SLOT);
+	uint16_t slot = op_has_key(request->op) && !known ? slot_of_key(request->key) : request->slot;
 
 	return slot < SLOT_COUNT ? ring_owner(&forward->ring->table, slot, 0) : RING_NOBODY;
 }
@@ -370,7 +371,7 @@ forward_ask_owners(struct forward *forward, struct forward_job *job, uint32_t co
 	for (uint32_t i = 0; i < count; i++) {
 		if (!(ops >> forward->requests[i].index & 1))
 			continue;
-		owners[i] = owner_of(forward, &forward->requests[i]);
+		owners[i] = owner_of(forward, job->slot, &forward->requests[i]);
 		left |= 1ull << i;
 	}
 	while (left != 0) {

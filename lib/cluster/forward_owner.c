@@ -88,8 +88,8 @@ forward_refuse_call(struct forward *forward, struct now now, uint64_t from, cons
 uint32_t
 forward_worker_of(const struct forward *forward, const struct request *request)
 {
-	if (op_has_key(request->op))
-		return slot_of_key(request->key) % forward->config.worker_count;
+	if (op_has_key(request->op)) /* a worker sees through a slot that is not the key's, as with any client's */
+		return (request->flags & REQUEST_TRUST_SLOT ? request->slot : slot_of_key(request->key)) % forward->config.worker_count;
 	return op_is_write(request->op) || op_is_shard_job(request->op) ? request->slot % forward->config.worker_count : 0;
 }
 

@@ -208,7 +208,7 @@ link_schedule(struct link *link, struct link_peer *peer)
 	} else if (peer->heap_at == 0) {
 		heap_place(link, link->heap_count, (uint16_t)slot_of(link, peer));
 		heap_up(link, link->heap_count++);
-	} else {
+	} else if (link->heap_count > 1) {
 		heap_up(link, peer->heap_at - 1);
 		heap_down(link, peer->heap_at - 1);
 	}

@@ -70,6 +70,13 @@ is_plain_frame(const uint8_t *payload, uint16_t len)
 	    is_plain_get(op) && len == NATIVE_HEADER_LEN + NATIVE_REQUEST_OP_LEN + load_le16(op + 4);
 }
 
+/* Whether what the slot names of such a frame is that GET, with nothing more to read of it. */
+static inline bool
+asks_for_it(const struct deferred *slot)
+{
+	return slot->ops == 1 && !slot->inner;
+}
+
 /* What a header that is not a plain GET's comes to; the operations' lengths are not looked at. */
 static enum native_verdict
 judge_header(const uint8_t *header, uint16_t len)
@@ -317,7 +324,8 @@ native_parse(struct datagram *datagram, const struct now *now, struct frame *fra
 	const uint8_t *payload = datagram->payload;
 
 	start_frame(frame, datagram);
-	if (__builtin_expect(!is_plain_frame(payload, datagram->payload_len) || datagram->deferred, 0))
+	if (__builtin_expect(!is_plain_frame(payload, datagram->payload_len) ||
+	    (datagram->deferred && !asks_for_it(datagram->deferred)), 0))
 		return parse_general(frame, now, requests, size);
 	read_identity(frame, payload);
 	read_plain_get(payload + NATIVE_HEADER_LEN, 0, requests);

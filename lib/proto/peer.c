@@ -9,18 +9,20 @@ state_known(uint8_t state)
 bool
 peer_header_parse(struct reader *in, struct peer_header *header)
 {
-	uint8_t version = reader_u8(in);
+	const uint8_t *at = reader_take(in, PEER_HEADER_LEN);
 	uint16_t header_len;
 
-	header->state = reader_u8(in);
-	header_len = reader_le16(in);
-	header->incarnation = reader_le32(in);
-	header->sender = reader_le64(in);
-	header->to_boot = reader_le64(in);
-	header->epoch = reader_le64(in);
-	header->epoch_digest = reader_le64(in);
-	header->table_digest = reader_le64(in);
-	if (in->failed || version == 0 || header_len < PEER_HEADER_LEN || !state_known(header->state) || header->sender == 0 ||
+	if (!at)
+		return false;
+	header->state = at[1];
+	header_len = load_le16(at + 2);
+	header->incarnation = load_le32(at + 4);
+	header->sender = load_le64(at + 8);
+	header->to_boot = load_le64(at + 16);
+	header->epoch = load_le64(at + 24);
+	header->epoch_digest = load_le64(at + 32);
+	header->table_digest = load_le64(at + 40);
+	if (at[0] == 0 || header_len < PEER_HEADER_LEN || !state_known(header->state) || header->sender == 0 ||
 	    header->incarnation > PEER_INCARNATION_MAX)
 		return false;
 	return reader_take(in, header_len - (size_t)PEER_HEADER_LEN) != NULL;
@@ -29,28 +31,34 @@ peer_header_parse(struct reader *in, struct peer_header *header)
 void
 peer_header_compose(struct writer *out, const struct peer_header *header)
 {
-	writer_u8(out, PEER_VERSION);
-	writer_u8(out, header->state);
-	writer_le16(out, PEER_HEADER_LEN);
-	writer_le32(out, header->incarnation);
-	writer_le64(out, header->sender);
-	writer_le64(out, header->to_boot);
-	writer_le64(out, header->epoch);
-	writer_le64(out, header->epoch_digest);
-	writer_le64(out, header->table_digest);
+	uint8_t *at = writer_take(out, PEER_HEADER_LEN);
+
+	if (!at)
+		return;
+	at[0] = PEER_VERSION;
+	at[1] = header->state;
+	store_le16(at + 2, PEER_HEADER_LEN);
+	store_le32(at + 4, header->incarnation);
+	store_le64(at + 8, header->sender);
+	store_le64(at + 16, header->to_boot);
+	store_le64(at + 24, header->epoch);
+	store_le64(at + 32, header->epoch_digest);
+	store_le64(at + 40, header->table_digest);
 }
 
 bool
 peer_section_next(struct reader *in, struct peer_section *section)
 {
-	uint16_t len;
+	const uint8_t *at;
 
 	if (in->failed || reader_left(in) == 0)
 		return false;
-	section->type = reader_u8(in);
-	section->flags = reader_u8(in);
-	len = reader_le16(in);
-	section->body = reader_view(in, len);
+	at = reader_take(in, PEER_SECTION_LEN);
+	if (!at)
+		return false;
+	section->type = at[0];
+	section->flags = at[1];
+	section->body = reader_view(in, load_le16(at + 2));
 	return !in->failed;
 }
 

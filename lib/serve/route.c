@@ -123,6 +123,18 @@ refuse(const struct route *route, const struct frame *frame, uint64_t away, enum
 	}
 }
 
+/* The slots of keys that are on the wire have been found true by find_away. */
+static bool
+slots_true(const struct route *route, const struct frame *frame, uint64_t away)
+{
+	const struct request *requests = route->burst->requests + frame->first;
+	bool computed = false;
+
+	for (uint32_t i = 0; i < frame->count; i++)
+		computed |= (away >> requests[i].index & 1) && (requests[i].flags & REQUEST_SLOT_KNOWN);
+	return !computed;
+}
+
 static void
 count_sent(const struct route *route, uint64_t away)
 {
@@ -164,6 +176,7 @@ route_native(const struct route *route, const struct frame *frame, uint64_t away
 			return;
 		}
 		slot->ops = away;
+		slot->slots_true = slots_true(route, frame, away);
 		outbox_add(&route->burst->outbox, slot, MAIL_CORE);
 	}
 	count_sent(route, away);

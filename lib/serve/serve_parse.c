@@ -82,8 +82,8 @@ parse_native(struct serve *serve, struct burst *burst, struct frame *frame)
 	struct datagram *datagram = frame->datagram;
 	enum native_verdict verdict = native_parse(datagram, &burst->now, frame,
 	    burst->requests + burst->request_count, FRAME_OPS_MAX);
-	/* The answer carries the present cookie; most requests do too, so it is computed once for both. */
-	uint64_t fresh = admit_cookie(&serve->admit, &datagram->peer);
+	/* The answer carries the present cookie; most requests do too, so it is computed once for both. Another node puts its own there. */
+	uint64_t fresh = datagram->deferred && datagram->deferred->forwarded ? 0 : admit_cookie(&serve->admit, &datagram->peer);
 
 	if (!datagram->deferred && !admit_native(serve, burst, frame, verdict, fresh))
 		return false;

@@ -381,21 +381,28 @@ add_counters(const struct run *run)
 		counter_add(counters, COUNTER_MAIL_RUN, run->mail_run);
 }
 
-void
-serve_run(struct serve *serve, struct burst *burst)
+static ON_WORKER void
+run_all(struct serve *serve, struct burst *burst)
 {
 	struct run run = { .serve = serve, .burst = burst, .now = &burst->now };
 
-	serve->scratch_used = 0;
-	if (serve->config.ring)
-		route_burst(serve, burst);
-	serve->list_left = LIST_POSITIONS_BURST;
 	for (uint32_t first = 0; first < burst->request_count; first += LOOKUP_BATCH_MAX) {
 		uint32_t left = burst->request_count - first;
 
 		run_batch(&run, first, left < LOOKUP_BATCH_MAX ? left : LOOKUP_BATCH_MAX);
 	}
 	add_counters(&run);
+}
+
+void
+serve_run(struct serve *serve, struct burst *burst)
+{
+	serve->scratch_used = 0;
+	if (serve->config.ring)
+		route_burst(serve, burst);
+	serve->list_left = LIST_POSITIONS_BURST;
+	if (burst->request_count > 0) /* slots that come home answered have none */
+		run_all(serve, burst);
 	/* Behind the burst's own requests: a stream's flush may not overtake the passes before it. */
 	if (serve->asks.local.first || serve->asks.foreign.first)
 		asks_start(serve, burst);
