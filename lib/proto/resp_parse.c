@@ -613,10 +613,13 @@ parse(struct stream_pass *pass)
 	}
 	if (memory && (memory->text.bytes || memory->spent.bytes) && memory->text_at >= memory->text.len)
 		forget_text(memory, pass->blocks);
-	if (pass->body_done)
-		parse_behind_body(&p);
-	else
+	if (!pass->body_done) {
 		parse_input(&p);
+		return;
+	}
+	parse_behind_body(&p);
+	/* Commands behind the value are the next pass's: when nothing more comes from the peer, they are still to be answered. */
+	pass->more = pass->consumed > 0 && pass->consumed < pass->input.len && !pass->close;
 }
 
 const struct stream_protocol resp_stream_protocol = {

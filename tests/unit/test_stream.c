@@ -431,6 +431,45 @@ large_values_go_straight_into_their_item_or_to_their_owner(void **state)
 	}
 }
 
+/* The last bytes of a value, commands behind it and the end of the client's words may come at once. */
+static void
+what_stands_behind_a_large_value_is_answered_when_the_client_has_finished(void **state)
+{
+	enum { LEN = 100000 };
+	static const struct {
+		enum service service;
+		const char *behind, *answers;
+	} cases[] = {
+		{ SERVICE_RESP, "\r\nSTRLEN %s\r\nPING\r\n", "+OK\r\n:100000\r\n+PONG\r\n" },
+		{ SERVICE_MEMCACHED_STREAM, "\r\nmg %s s\r\nmn\r\n", "STORED\r\nHD s100000\r\nMN\r\n" },
+	};
+	char *value = large(LEN);
+
+	(void)state;
+	for (uint32_t i = 0; i < 8; i++) { /* keys of this worker, and of others */
+		const char *key = rig_key_of(i / 2, i);
+		struct rig_stream *s = rig_connect(0, i);
+		char text[200];
+
+		s->service = cases[i % 2].service;
+		if (i % 2)
+			snprintf(text, sizeof text, "set %s 0 0 %u\r\n", key, LEN);
+		else
+			snprintf(text, sizeof text, "*3\r\n$3\r\nSET\r\n$%u\r\n%s\r\n$%u\r\n", (unsigned)strlen(key), key, LEN);
+		rig_write(s, text);
+		rig_put(s, value, LEN / 2);
+		rig_settle();
+		rig_put(s, value + LEN / 2, LEN / 2);
+		snprintf(text, sizeof text, cases[i % 2].behind, key);
+		rig_write(s, text);
+		s->finished = true;
+		rig_settle();
+		assert_string_equal(rig_read(s), cases[i % 2].answers);
+		assert_true(s->closing);
+	}
+	free(value);
+}
+
 static void
 a_large_value_behind_a_pass_that_waits_has_its_room_afterwards(void **state)
 {
@@ -735,6 +774,7 @@ main(void)
 		TEST4(memory_used_up_is_told_to_who_would_have_to_be_asked),
 		TEST4(an_asked_worker_that_had_no_packet_is_busy),
 		TEST4(large_values_go_straight_into_their_item_or_to_their_owner),
+		TEST4(what_stands_behind_a_large_value_is_answered_when_the_client_has_finished),
 		TEST4(a_large_value_behind_a_pass_that_waits_has_its_room_afterwards),
 		TEST4(a_value_without_room_is_swallowed_and_the_stream_stays_in_step),
 		TEST4(conditions_of_a_large_value_are_looked_at_when_it_is_there),
