@@ -143,9 +143,9 @@ python: $(BUILD)/slipring $(CLIENT_SO) $(LOOPBACK_NODE) ## the Python package, a
 	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/python
 
 python-cli: $(BUILD)/slipring $(LOOPBACK_NODE)
-	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/python -k test_cli
+	@SLIPRING_BUILD=$(BUILD) $(PYTEST) tests/python -k 'test_cli or test_connections'
 
-asan: ## unit, DPDK and command line tests under address and undefined-behaviour sanitizers
+asan: ## unit, DPDK and command line tests, and many connections, under address and undefined-behaviour sanitizers
 	@$(MAKE) --no-print-directory FLAVOUR=asan unit
 	@$(MAKE) --no-print-directory FLAVOUR=asan dpdk
 	@$(MAKE) --no-print-directory FLAVOUR=release build/release/libslipring.so.0
