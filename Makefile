@@ -129,8 +129,8 @@ test: ## everything: installs what is missing, all suites, sanitizers, the lab; 
 	@scripts/deps test
 	@scripts/run-all $(SUITES)
 
-unit: $(UNIT) ## unit tests
-	@scripts/run-tests $(UNIT)
+unit: $(UNIT) ## unit tests, two programs at a time (TEST_JOBS)
+	@TEST_JOBS=$${TEST_JOBS:-2} scripts/run-tests $(UNIT)
 	@$(if $(filter release,$(FLAVOUR)),scripts/threaded --verify $(UNIT))
 
 dpdk: $(DPDK_TESTS) ## tests of the leaves and of lib/io, with DPDK
