@@ -19,18 +19,14 @@
 #include "serve/serve.h"
 #include "serve/upload.h"
 #include "store/reclaim.h"
+#include "tests/support/serving.h"
 
-enum { WORKERS = 2, SPARES = 128, ROOM = 2048, MAIL = 2 * DEFERRED_MAX, BOOT = 7 };
+enum { WORKERS = 2, ROOM = 2048, MAIL = 2 * DEFERRED_MAX, BOOT = 7 };
 
 struct worker {
-	struct serve *serve;
-	struct counters counters;
-	struct burst burst;
-	struct request requests[BURST_REQUESTS_MAX];
-	struct response responses[BURST_REQUESTS_MAX];
-	struct reply replies[BURST_MAX + SPARE_MAX];
-	uint8_t buffers[BURST_MAX + SPARES][ROOM];
-	struct pkt pkts[BURST_MAX + SPARES];
+	struct serving s;
+	uint8_t buffers[BURST_MAX][ROOM];
+	struct pkt pkts[BURST_MAX];
 	bool good[BURST_MAX]; /* the cookie was written over */
 	struct deferred *mail[MAIL];
 	uint32_t mail_count;
@@ -50,6 +46,7 @@ start(void)
 		.expected_item_size = 128, .secret = "the store's own" };
 	struct serve_config config = { .worker_count = WORKERS, .native_port = 7411, .epoch = 1, .boot = BOOT,
 		.version = "fuzz", .memcached_allow_count = 1 };
+	struct serving *servings[WORKERS];
 	struct error error;
 
 	now = (struct now){ 1000 * NS_PER_SEC, 1700000000000 };
@@ -61,21 +58,16 @@ start(void)
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		workers[i] = calloc(1, sizeof *workers[i]);
 		CHECK(workers[i]);
-		config.all_counters[i] = &workers[i]->counters;
+		servings[i] = &workers[i]->s;
 	}
-	for (uint32_t i = 0; i < WORKERS; i++) {
-		config.worker = i;
-		config.counters = &workers[i]->counters;
-		workers[i]->serve = serve_create(&config, &error);
-		CHECK(workers[i]->serve);
-	}
+	CHECK(serving_start(servings, WORKERS, &config, &error));
 }
 
 /* Puts a datagram into a worker's burst. */
 static void
 put(struct worker *w, uint8_t control, const uint8_t *data, uint16_t len)
 {
-	uint32_t i = w->burst.datagram_count++;
+	uint32_t i = w->s.burst.datagram_count++;
 	uint8_t *payload = w->buffers[i] + PKT_UDP_PAYLOAD_OFFSET;
 
 	memcpy(payload, data, len);
@@ -87,15 +79,15 @@ put(struct worker *w, uint8_t control, const uint8_t *data, uint16_t len)
 		payload[3] = 0;
 		store_le64(payload + 24, admit_cookie(&admit, &peer));
 	}
-	w->burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .payload = payload, .payload_len = len,
+	w->s.burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .payload = payload, .payload_len = len,
 		.service = control & 2 ? SERVICE_MEMCACHED : SERVICE_NATIVE, .peer = peer };
 }
 
 static bool
 is_answered_in(const struct worker *w, const struct pkt *pkt)
 {
-	for (uint32_t i = 0; i < w->burst.reply_count; i++)
-		if (w->replies[i].pkt == pkt)
+	for (uint32_t i = 0; i < w->s.burst.reply_count; i++)
+		if (w->s.replies[i].pkt == pkt)
 			return true;
 	return false;
 }
@@ -103,29 +95,29 @@ is_answered_in(const struct worker *w, const struct pkt *pkt)
 static void
 check_replies(const struct worker *w, uint32_t wire_count)
 {
-	for (uint32_t i = 0; i < w->burst.datagram_count; i++) {
-		const struct pkt *pkt = w->burst.datagrams[i].pkt;
+	for (uint32_t i = 0; i < w->s.burst.datagram_count; i++) {
+		const struct pkt *pkt = w->s.burst.datagrams[i].pkt;
 
 		CHECK((pkt->disposition == PKT_PENDING) == is_answered_in(w, pkt));
 	}
-	for (uint32_t i = 0; i < w->burst.reply_count; i++) {
-		const struct reply *reply = &w->replies[i];
+	for (uint32_t i = 0; i < w->s.burst.reply_count; i++) {
+		const struct reply *reply = &w->s.replies[i];
 
 		CHECK(reply->payload_len <= UDP_PAYLOAD_MAX && reply->pkt->disposition == PKT_PENDING);
 		for (uint32_t at = 0; at < wire_count; at++)
-			if (reply->pkt == w->burst.datagrams[at].pkt && !w->good[at])
-				CHECK(reply->payload_len <= w->burst.datagrams[at].payload_len);
+			if (reply->pkt == w->s.burst.datagrams[at].pkt && !w->good[at])
+				CHECK(reply->payload_len <= w->s.burst.datagrams[at].payload_len);
 	}
 }
 
 static void
 deliver(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->burst.outbox.count; i++) {
-		struct worker *to = workers[w->burst.outbox.mails[i].to];
+	for (uint32_t i = 0; i < w->s.burst.outbox.count; i++) {
+		struct worker *to = workers[w->s.burst.outbox.mails[i].to];
 
 		CHECK(to != w && to->mail_count < MAIL);
-		to->mail[to->mail_count++] = w->burst.outbox.mails[i].slot;
+		to->mail[to->mail_count++] = w->s.burst.outbox.mails[i].slot;
 	}
 }
 
@@ -134,14 +126,8 @@ take_mail(struct worker *w)
 {
 	uint32_t taken = 0;
 
-	while (taken < w->mail_count && w->burst.datagram_count < BURST_MAX) {
-		struct deferred *slot = w->mail[taken++];
-
-		if (slot->done)
-			serve_home(w->serve, &w->burst, slot);
-		else
-			serve_accept(slot, spares_take(&w->burst.spares), &w->burst.datagrams[w->burst.datagram_count++]);
-	}
+	while (taken < w->mail_count && w->s.burst.datagram_count < BURST_MAX)
+		serving_mail(&w->s, w->mail[taken++]);
 	memmove(w->mail, w->mail + taken, (w->mail_count - taken) * sizeof w->mail[0]);
 	w->mail_count -= taken;
 }
@@ -149,30 +135,24 @@ take_mail(struct worker *w)
 static void
 poll_worker(struct worker *w)
 {
-	uint32_t wire_count = w->burst.datagram_count;
+	uint32_t wire_count = w->s.burst.datagram_count;
 
-	for (uint32_t i = 0; i < BURST_MAX + SPARES; i++)
+	for (uint32_t i = 0; i < BURST_MAX; i++)
 		w->pkts[i] = (struct pkt){ .data = w->buffers[i], .room = ROOM };
-	w->burst.now = now;
-	w->burst.spares = (struct spares){ w->pkts + BURST_MAX, SPARES, 0 };
-	w->burst.requests = w->requests;
-	w->burst.responses = w->responses;
-	w->burst.replies = w->replies;
+	serving_begin(&w->s, now, SERVING_SPARES);
 	take_mail(w);
-	serve_parse(w->serve, &w->burst);
-	serve_run(w->serve, &w->burst);
-	serve_compose(w->serve, &w->burst);
+	serving_run(&w->s);
 	check_replies(w, wire_count);
 	deliver(w);
-	w->burst.datagram_count = 0;
-	serve_tick(w->serve, &now, 8);
+	w->s.burst.datagram_count = 0;
+	serve_tick(w->s.serve, &now, 8);
 	reclaim_quiescent();
 }
 
 static void
 settle(void)
 {
-	while (workers[0]->burst.datagram_count + workers[1]->burst.datagram_count +
+	while (workers[0]->s.burst.datagram_count + workers[1]->s.burst.datagram_count +
 	    workers[0]->mail_count + workers[1]->mail_count > 0) {
 		poll_worker(workers[0]);
 		poll_worker(workers[1]);
@@ -193,7 +173,7 @@ feed(const uint8_t *data, size_t size)
 		now.mono_ns += (control >> 4) * NS_PER_SEC;
 		now.wall_ms += (control >> 4) * MS_PER_SEC;
 		put(w, control, reader_take(&in, len), len);
-		if ((control & 8) || w->burst.datagram_count == BURST_MAX / 2)
+		if ((control & 8) || w->s.burst.datagram_count == BURST_MAX / 2)
 			settle();
 	}
 	settle();
@@ -223,7 +203,7 @@ forget(uint64_t empty_bytes)
 	now.wall_ms += ONCE_IDLE_MS;
 	for (uint32_t round = 0; round < 4; round++)
 		for (uint32_t i = 0; i < WORKERS; i++) {
-			serve_tick(workers[i]->serve, &now, 5000);
+			serve_tick(workers[i]->s.serve, &now, 5000);
 			reclaim_quiescent();
 		}
 	figures(&items, &bytes);

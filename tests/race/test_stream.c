@@ -17,8 +17,9 @@
 #include "store/reclaim.h"
 #include "tests/race/lane.h"
 #include "tests/support/lines.h"
+#include "tests/support/serving.h"
 
-enum { WORKERS = 2, CONNECTIONS = 12, KEYS = 8, SPARES = 64, ROOM = 2048, TALKS = 2000, INPUT = 65536, VALUE = 6000 };
+enum { WORKERS = 2, CONNECTIONS = 12, KEYS = 8, SPARES = 64, TALKS = 2000, INPUT = 65536, VALUE = 6000 };
 
 /* A connection and its client, both on the worker's thread. */
 struct connected {
@@ -32,14 +33,7 @@ struct connected {
 
 struct worker {
 	uint32_t index;
-	struct serve *serve;
-	struct counters counters;
-	struct burst burst;
-	struct request requests[BURST_REQUESTS_MAX];
-	struct response responses[BURST_REQUESTS_MAX];
-	struct reply replies[BURST_MAX + SPARE_MAX];
-	uint8_t buffers[SPARES][ROOM];
-	struct pkt pkts[SPARES];
+	struct serving s;
 	struct lane mail[WORKERS];
 	struct blocks blocks;
 	struct turn turns[CONNECTIONS];
@@ -173,7 +167,7 @@ act(struct worker *w, uint32_t index)
 static void
 take_turns(struct worker *w)
 {
-	struct burst *b = &w->burst;
+	struct burst *b = &w->s.burst;
 
 	for (uint32_t i = 0; i < b->resumed_count; i++) {
 		struct connected *c = &w->connections[b->resumed[i].index];
@@ -200,7 +194,7 @@ take_turns(struct worker *w)
 static void
 apply_turns(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->burst.turn_count; i++) {
+	for (uint32_t i = 0; i < w->s.burst.turn_count; i++) {
 		struct turn *turn = &w->turns[i];
 		struct connected *c = &w->connections[turn->id.index];
 
@@ -223,36 +217,27 @@ apply_turns(struct worker *w)
 static void
 poll_once(struct worker *w)
 {
-	struct burst *b = &w->burst;
+	struct burst *b = &w->s.burst;
 	struct deferred *slot;
 
-	for (uint32_t i = 0; i < SPARES; i++)
-		w->pkts[i] = (struct pkt){ .data = w->buffers[i], .room = ROOM };
-	b->spares = (struct spares){ w->pkts, SPARES, 0 };
-	b->now = now();
+	serving_begin(&w->s, now(), SPARES);
 	b->datagram_count = 0;
 	for (uint32_t from = 0; from < WORKERS; from++)
-		while (b->datagram_count < BURST_MAX / 2 && (slot = lane_take(&w->mail[from])) != NULL) {
-			if (slot->done)
-				serve_home(w->serve, b, slot);
-			else
-				serve_accept(slot, spares_take(&b->spares), &b->datagrams[b->datagram_count++]);
-		}
+		while (b->datagram_count < BURST_MAX / 2 && (slot = lane_take(&w->mail[from])) != NULL)
+			serving_mail(&w->s, slot);
 	take_turns(w);
-	serve_parse(w->serve, b);
-	serve_run(w->serve, b);
-	serve_compose(w->serve, b);
+	serving_run(&w->s);
 	apply_turns(w);
 	for (uint32_t i = 0; i < b->outbox.count; i++)
 		CHECK(lane_put(&workers[b->outbox.mails[i].to]->mail[w->index], b->outbox.mails[i].slot));
-	serve_tick(w->serve, &b->now, 8);
+	serve_tick(w->s.serve, &b->now, 8);
 	reclaim_quiescent();
 }
 
 static bool
 is_busy(const struct worker *w)
 {
-	if (w->talks < TALKS || w->serve->defer.out > 0)
+	if (w->talks < TALKS || w->s.serve->defer.out > 0)
 		return true;
 	for (uint32_t i = 0; i < CONNECTIONS; i++)
 		if (w->connections[i].open)
@@ -276,19 +261,14 @@ worker_thread(void *argument)
 }
 
 static void
-start_worker(uint32_t i, struct serve_config *config)
+make_worker(uint32_t i)
 {
 	struct worker *w = calloc(1, sizeof *w);
 
 	assert_non_null(w);
 	workers[i] = w;
-	w->index = config->worker = i;
+	w->index = i;
 	w->prng.state = 77 + i;
-	config->counters = &w->counters;
-	config->all_counters[i] = &w->counters;
-	w->burst.requests = w->requests;
-	w->burst.responses = w->responses;
-	w->burst.replies = w->replies;
 	assert_true(blocks_init(&w->blocks, 16 << 20));
 }
 
@@ -339,20 +319,18 @@ connections_of_two_workers_write_each_others_keys(void **state)
 	struct serve_config config = { .worker_count = WORKERS, .boot = 1, .version = "race", .connections_max = CONNECTIONS,
 		.protocols = { [SERVICE_RESP] = &lines_protocol } };
 	uint64_t acknowledged = 0, doubtful = 0, sum = 0, large = 0;
+	struct serving *servings[WORKERS];
 	struct error error;
 
 	(void)state;
 	store = store_create(&store_config, &error);
 	assert_non_null(store);
 	config.store = store;
-	for (uint32_t i = 0; i < WORKERS; i++)
-		start_worker(i, &config);
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		config.worker = i;
-		config.counters = &workers[i]->counters;
-		workers[i]->serve = serve_create(&config, &error);
-		assert_non_null(workers[i]->serve);
+		make_worker(i);
+		servings[i] = &workers[i]->s;
 	}
+	assert_true(serving_start(servings, WORKERS, &config, &error));
 	reclaim_register();
 	put_counters();
 	reclaim_offline();
@@ -368,7 +346,7 @@ connections_of_two_workers_write_each_others_keys(void **state)
 
 		assert_int_equal(w->faults, 0);
 		assert_int_equal(w->blocks.used, 0);
-		assert_true(counter_read(&w->counters, COUNTER_MAIL_SENT) > 0);
+		assert_true(counter_read(&w->s.counters, COUNTER_MAIL_SENT) > 0);
 		acknowledged += w->acknowledged;
 		doubtful += w->doubtful;
 		large += w->large;
@@ -379,7 +357,7 @@ connections_of_two_workers_write_each_others_keys(void **state)
 	    (unsigned long long)doubtful, (unsigned long long)sum, (unsigned long long)large);
 	reclaim_quiescent();
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		serve_destroy(workers[i]->serve);
+		serve_destroy(workers[i]->s.serve);
 		blocks_deinit(&workers[i]->blocks);
 		free(workers[i]);
 	}

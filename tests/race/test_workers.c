@@ -21,6 +21,7 @@
 #include "serve/serve.h"
 #include "store/reclaim.h"
 #include "tests/race/lane.h"
+#include "tests/support/serving.h"
 
 enum {
 	WORKERS = 2, CLIENTS = 2, KEYS = 6, OPS = 4, SPARES = 32, ROOM = 2048,
@@ -38,14 +39,9 @@ struct letter {
 
 struct worker {
 	uint32_t index;
-	struct serve *serve;
-	struct counters counters;
-	struct burst burst;
-	struct request requests[BURST_REQUESTS_MAX];
-	struct response responses[BURST_REQUESTS_MAX];
-	struct reply replies[BURST_MAX + SPARE_MAX];
-	uint8_t buffers[BURST_MAX + SPARES][ROOM];
-	struct pkt pkts[BURST_MAX + SPARES];
+	struct serving s;
+	uint8_t buffers[BURST_MAX][ROOM];
+	struct pkt pkts[BURST_MAX];
 	struct bell bell;
 	struct lane mail[WORKERS]; /* from each worker */
 	struct lane wire[CLIENTS]; /* from each client */
@@ -111,13 +107,8 @@ receive_mail(struct worker *w)
 	struct deferred *slot;
 
 	for (uint32_t from = 0; from < WORKERS; from++)
-		while (w->burst.datagram_count < BURST_MAX / 2 && (slot = lane_take(&w->mail[from])) != NULL) {
-			if (slot->done)
-				serve_home(w->serve, &w->burst, slot);
-			else
-				serve_accept(slot, spares_take(&w->burst.spares),
-				    &w->burst.datagrams[w->burst.datagram_count++]);
-		}
+		while (w->s.burst.datagram_count < BURST_MAX / 2 && (slot = lane_take(&w->mail[from])) != NULL)
+			serving_mail(&w->s, slot);
 }
 
 static void
@@ -126,12 +117,12 @@ receive_wire(struct worker *w)
 	struct letter *letter;
 
 	for (uint32_t from = 0; from < CLIENTS; from++)
-		while (w->burst.datagram_count < BURST_MAX && (letter = lane_take(&w->wire[from])) != NULL) {
-			uint32_t i = w->burst.datagram_count++;
+		while (w->s.burst.datagram_count < BURST_MAX && (letter = lane_take(&w->wire[from])) != NULL) {
+			uint32_t i = w->s.burst.datagram_count++;
 			uint8_t *payload = w->buffers[i] + PKT_UDP_PAYLOAD_OFFSET;
 
 			memcpy(payload, letter->payload, letter->len);
-			w->burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .payload = payload,
+			w->s.burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .payload = payload,
 				.payload_len = letter->len, .service = letter->service,
 				.peer = { .ip = { 10, (uint8_t)from }, .port = (uint16_t)(1 + from) } };
 			free(letter);
@@ -141,8 +132,8 @@ receive_wire(struct worker *w)
 static void
 send_out(struct worker *w)
 {
-	for (uint32_t i = 0; i < w->burst.reply_count; i++) {
-		struct reply *reply = &w->replies[i];
+	for (uint32_t i = 0; i < w->s.burst.reply_count; i++) {
+		struct reply *reply = &w->s.replies[i];
 		struct letter *letter = malloc(sizeof *letter);
 
 		CHECK(letter);
@@ -151,10 +142,10 @@ send_out(struct worker *w)
 		if (!lane_put(&clients[reply->peer->port - 1]->wire[w->index], letter))
 			free(letter); /* the network may lose it */
 	}
-	for (uint32_t i = 0; i < w->burst.outbox.count; i++) {
-		struct worker *to = workers[w->burst.outbox.mails[i].to];
+	for (uint32_t i = 0; i < w->s.burst.outbox.count; i++) {
+		struct worker *to = workers[w->s.burst.outbox.mails[i].to];
 
-		CHECK(lane_put(&to->mail[w->index], w->burst.outbox.mails[i].slot));
+		CHECK(lane_put(&to->mail[w->index], w->s.burst.outbox.mails[i].slot));
 		bell_ring(&to->bell);
 	}
 }
@@ -162,20 +153,17 @@ send_out(struct worker *w)
 static uint32_t
 poll_once(struct worker *w)
 {
-	for (uint32_t i = 0; i < BURST_MAX + SPARES; i++)
+	for (uint32_t i = 0; i < BURST_MAX; i++)
 		w->pkts[i] = (struct pkt){ .data = w->buffers[i], .room = ROOM };
-	w->burst.spares = (struct spares){ w->pkts + BURST_MAX, SPARES, 0 };
-	w->burst.now = (struct now){ mono_ns(), 1700000000000 + mono_ns() / NS_PER_MS };
-	w->burst.datagram_count = 0;
+	serving_begin(&w->s, (struct now){ mono_ns(), 1700000000000 + mono_ns() / NS_PER_MS }, SPARES);
+	w->s.burst.datagram_count = 0;
 	receive_mail(w);
 	receive_wire(w);
-	serve_parse(w->serve, &w->burst);
-	serve_run(w->serve, &w->burst);
-	serve_compose(w->serve, &w->burst);
+	serving_run(&w->s);
 	send_out(w);
-	serve_tick(w->serve, &w->burst.now, 8);
+	serve_tick(w->s.serve, &w->s.burst.now, 8);
 	reclaim_quiescent();
-	return w->burst.datagram_count;
+	return w->s.burst.datagram_count;
 }
 
 static void *
@@ -444,6 +432,7 @@ start(uint32_t ops, uint32_t copies, uint32_t pause)
 	struct serve_config config = { .worker_count = WORKERS, .start_wall_ms = 1700000000000,
 		.native_port = 7411, .epoch = 1, .cookie_secret = "of the cookies.", .boot = 7, .version = "test",
 		.memcached_allow_count = 1 };
+	struct serving *servings[WORKERS];
 	struct error error;
 
 	config.store = store = store_create(&store_config, &error);
@@ -452,22 +441,13 @@ start(uint32_t ops, uint32_t copies, uint32_t pause)
 		workers[i] = aligned_alloc(64, (sizeof *workers[i] + 63) / 64 * 64);
 		assert_non_null(workers[i]);
 		memset(workers[i], 0, sizeof *workers[i]);
-		config.all_counters[i] = &workers[i]->counters;
+		servings[i] = &workers[i]->s;
+		workers[i]->index = i;
+		workers[i]->pause = pause;
+		workers[i]->prng.state = i;
+		bell_init(&workers[i]->bell);
 	}
-	for (uint32_t i = 0; i < WORKERS; i++) {
-		struct worker *w = workers[i];
-
-		config.worker = w->index = i;
-		config.counters = &w->counters;
-		w->serve = serve_create(&config, &error);
-		w->pause = pause;
-		w->prng.state = i;
-		w->burst.requests = w->requests;
-		w->burst.responses = w->responses;
-		w->burst.replies = w->replies;
-		assert_non_null(w->serve);
-		bell_init(&w->bell);
-	}
+	assert_true(serving_start(servings, WORKERS, &config, &error));
 	for (uint32_t i = 0; i < CLIENTS; i++) {
 		clients[i] = aligned_alloc(64, (sizeof *clients[i] + 63) / 64 * 64);
 		assert_non_null(clients[i]);
@@ -521,7 +501,7 @@ finish(void)
 	for (uint32_t i = 0; i < WORKERS; i++) {
 		for (uint32_t from = 0; from < CLIENTS; from++)
 			drain(&workers[i]->wire[from]);
-		serve_destroy(workers[i]->serve);
+		serve_destroy(workers[i]->s.serve);
 		close(workers[i]->bell.fd);
 		free(workers[i]);
 	}
@@ -572,8 +552,8 @@ assert_busy(uint64_t mailed_min, uint64_t replayed_min, uint64_t sleeps_min)
 	uint64_t mailed = 0, replayed = 0, sleeps = 0;
 
 	for (uint32_t i = 0; i < WORKERS; i++) {
-		mailed += counter_read(&workers[i]->counters, COUNTER_MAIL_RUN);
-		replayed += counter_read(&workers[i]->counters, COUNTER_ONCE_REPLAYED);
+		mailed += counter_read(&workers[i]->s.counters, COUNTER_MAIL_RUN);
+		replayed += counter_read(&workers[i]->s.counters, COUNTER_ONCE_REPLAYED);
 		sleeps += workers[i]->sleeps;
 	}
 	printf("%llu mailed, %llu replayed, %llu sleeps\n", (unsigned long long)mailed,

@@ -56,7 +56,7 @@ driver_close(struct pass_driver *d)
 static inline void
 driver_run(struct pass_driver *d, const struct stream_pass *pass)
 {
-	struct rig_worker *worker = rig.workers[0];
+	struct serving *worker = &rig.workers[0]->s;
 	struct burst *burst = &worker->burst;
 	struct datagram datagram = { .service = SERVICE_MEMCACHED };
 	struct stream_reply reply;
@@ -85,7 +85,7 @@ driver_pass(struct pass_driver *d, bool finished)
 {
 	uint8_t *copy = malloc(d->len ? d->len : 1);
 	struct stream_pass pass = { .now = &rig.now, .input = view_of(copy, d->len), .finished = finished, .state = &d->state,
-		.blocks = &d->blocks, .facts = &d->facts, .requests = rig.workers[0]->requests };
+		.blocks = &d->blocks, .facts = &d->facts, .requests = rig.workers[0]->s.requests };
 
 	memcpy(copy, d->input, d->len);
 	if (d->body && d->body_at == d->body_len) {

@@ -22,20 +22,14 @@
 #include "ring/slot.h"
 #include "serve/serve.h"
 #include "store/reclaim.h"
+#include "tests/support/serving.h"
 
 enum { RIG_WORKERS = 4, RIG_SPARES = 64, RIG_ROOM = 2048, RIG_REPLIES = 256, RIG_MAIL = 4096 };
 
 struct rig_worker {
-	struct serve *serve;
-	struct counters counters;
-	struct burst burst;
-	struct request requests[BURST_REQUESTS_MAX];
-	struct response responses[BURST_REQUESTS_MAX];
-	struct reply replies[BURST_MAX + SPARE_MAX];
+	struct serving s;
 	uint8_t buffers[BURST_MAX][RIG_ROOM];
 	struct pkt pkts[BURST_MAX];
-	uint8_t spare_buffers[RIG_SPARES][RIG_ROOM];
-	struct pkt spare_pkts[RIG_SPARES];
 	struct deferred *inbox[RIG_MAIL];
 	uint32_t inbox_count;
 	bool stuck; /* does not poll: mail waits */
@@ -83,6 +77,7 @@ rig_start(uint32_t worker_count, void (*configure)(struct serve_config *))
 {
 	struct store_config store_config = { .shard_count = worker_count, .memory_bytes = 64ull << 20,
 		.items_max = 65536, .expected_item_size = 256, .node = (uint16_t)(3 + rig_node), .secret = "store's secret.." };
+	struct serving *servings[RIG_WORKERS];
 	struct error error;
 
 	memset(&rig, 0, sizeof rig);
@@ -100,14 +95,10 @@ rig_start(uint32_t worker_count, void (*configure)(struct serve_config *))
 		configure(&rig.config);
 	for (uint32_t i = 0; i < worker_count; i++) {
 		rig.workers[i] = calloc(1, sizeof *rig.workers[i]);
-		rig.config.all_counters[i] = &rig.workers[i]->counters;
+		assert_non_null(rig.workers[i]);
+		servings[i] = &rig.workers[i]->s;
 	}
-	for (uint32_t i = 0; i < worker_count; i++) {
-		rig.config.worker = i;
-		rig.config.counters = &rig.workers[i]->counters;
-		rig.workers[i]->serve = serve_create(&rig.config, &error);
-		assert_non_null(rig.workers[i]->serve);
-	}
+	assert_true(serving_start(servings, worker_count, &rig.config, &error));
 	endpoint_map_ipv4(rig.peer.ip, "\x0a\0\0\x07");
 	rig.peer.port = 40000;
 	rig.peer.local_port = 7411;
@@ -119,7 +110,7 @@ static inline void
 rig_stop(void)
 {
 	for (uint32_t i = 0; i < rig.worker_count; i++) {
-		serve_destroy(rig.workers[i]->serve);
+		serve_destroy(rig.workers[i]->s.serve);
 		free(rig.workers[i]);
 	}
 	store_destroy(rig.store);
@@ -132,13 +123,13 @@ static inline void
 rig_send(uint32_t worker, uint8_t service, const void *payload, uint16_t len)
 {
 	struct rig_worker *w = rig.workers[worker];
-	uint32_t i = w->burst.datagram_count++;
+	uint32_t i = w->s.burst.datagram_count++;
 
 	assert_true(i < BURST_MAX);
 	w->pkts[i] = (struct pkt){ .data = w->buffers[i], .room = RIG_ROOM,
 		.len = (uint16_t)(PKT_UDP_PAYLOAD_OFFSET + len) };
 	memcpy(w->buffers[i] + PKT_UDP_PAYLOAD_OFFSET, payload, len);
-	w->burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .service = service,
+	w->s.burst.datagrams[i] = (struct datagram){ .pkt = &w->pkts[i], .service = service,
 		.payload = w->buffers[i] + PKT_UDP_PAYLOAD_OFFSET, .payload_len = len, .peer = rig.peer };
 }
 
@@ -148,15 +139,8 @@ rig_take_mail(struct rig_worker *w)
 {
 	uint32_t taken = 0;
 
-	while (taken < w->inbox_count && w->burst.datagram_count < BURST_MAX && w->burst.answered_count < BURST_MAX) {
-		struct deferred *slot = w->inbox[taken++];
-
-		if (slot->done)
-			serve_home(w->serve, &w->burst, slot);
-		else
-			serve_accept(slot, spares_take(&w->burst.spares),
-			    &w->burst.datagrams[w->burst.datagram_count++]);
-	}
+	while (taken < w->inbox_count && w->s.burst.datagram_count < BURST_MAX && w->s.burst.answered_count < BURST_MAX)
+		serving_mail(&w->s, w->inbox[taken++]);
 	memmove(w->inbox, w->inbox + taken, (w->inbox_count - taken) * sizeof *w->inbox);
 	w->inbox_count -= taken;
 }
@@ -164,8 +148,8 @@ rig_take_mail(struct rig_worker *w)
 static inline void
 rig_collect(struct rig_worker *w, uint32_t worker)
 {
-	for (uint32_t i = 0; i < w->burst.reply_count; i++) {
-		struct reply *reply = &w->replies[i];
+	for (uint32_t i = 0; i < w->s.burst.reply_count; i++) {
+		struct reply *reply = &w->s.replies[i];
 		struct rig_reply *kept = &rig.replies[rig.reply_count++];
 
 		assert_true(rig.reply_count <= RIG_REPLIES && reply->payload_len <= UDP_PAYLOAD_MAX);
@@ -176,22 +160,22 @@ rig_collect(struct rig_worker *w, uint32_t worker)
 		assert_int_equal(reply->pkt->disposition, PKT_PENDING);
 		reply->pkt->disposition = PKT_SEND;
 	}
-	for (uint32_t i = 0; i < w->burst.datagram_count; i++)
-		assert_int_not_equal(w->burst.datagrams[i].pkt->disposition, PKT_PENDING);
-	for (uint32_t i = 0; i < w->burst.outbox.count; i++) {
-		if (w->burst.outbox.mails[i].to == DEFERRED_HOME_LOCAL) {
+	for (uint32_t i = 0; i < w->s.burst.datagram_count; i++)
+		assert_int_not_equal(w->s.burst.datagrams[i].pkt->disposition, PKT_PENDING);
+	for (uint32_t i = 0; i < w->s.burst.outbox.count; i++) {
+		if (w->s.burst.outbox.mails[i].to == DEFERRED_HOME_LOCAL) {
 			rig.locals_home++;
 			continue;
 		}
-		if (w->burst.outbox.mails[i].to == MAIL_CORE) {
+		if (w->s.burst.outbox.mails[i].to == MAIL_CORE) {
 			assert_true(rig.core_count < RIG_MAIL);
-			rig.core_mail[rig.core_count++] = w->burst.outbox.mails[i].slot;
+			rig.core_mail[rig.core_count++] = w->s.burst.outbox.mails[i].slot;
 			continue;
 		}
-		struct rig_worker *to = rig.workers[w->burst.outbox.mails[i].to];
+		struct rig_worker *to = rig.workers[w->s.burst.outbox.mails[i].to];
 
 		assert_true(to->inbox_count < RIG_MAIL);
-		to->inbox[to->inbox_count++] = w->burst.outbox.mails[i].slot;
+		to->inbox[to->inbox_count++] = w->s.burst.outbox.mails[i].slot;
 	}
 }
 
@@ -204,25 +188,17 @@ rig_poll(uint32_t worker)
 
 	if (w->stuck)
 		return false;
-	for (uint32_t i = 0; i < RIG_SPARES; i++)
-		w->spare_pkts[i] = (struct pkt){ .data = w->spare_buffers[i], .room = RIG_ROOM };
-	w->burst.now = rig.now;
-	w->burst.spares = (struct spares){ w->spare_pkts, RIG_SPARES, 0 };
-	w->burst.requests = w->requests;
-	w->burst.responses = w->responses;
-	w->burst.replies = w->replies;
+	serving_begin(&w->s, rig.now, RIG_SPARES);
 	rig_take_mail(w);
 	if (rig.before)
 		busy = rig.before(worker);
-	serve_parse(w->serve, &w->burst);
-	serve_run(w->serve, &w->burst);
-	serve_compose(w->serve, &w->burst);
+	serving_run(&w->s);
 	if (rig.after)
 		busy |= rig.after(worker);
 	rig_collect(w, worker);
-	busy |= w->burst.outbox.count > 0;
-	w->burst.datagram_count = 0;
-	serve_tick(w->serve, &rig.now, 4);
+	busy |= w->s.burst.outbox.count > 0;
+	w->s.burst.datagram_count = 0;
+	serve_tick(w->s.serve, &rig.now, 4);
 	reclaim_quiescent();
 	return busy;
 }
@@ -238,7 +214,7 @@ rig_settle(void)
 		for (uint32_t i = 0; i < rig.worker_count; i++) {
 			if (rig.workers[i]->stuck)
 				continue;
-			moved |= rig.workers[i]->burst.datagram_count + rig.workers[i]->inbox_count > 0;
+			moved |= rig.workers[i]->s.burst.datagram_count + rig.workers[i]->inbox_count > 0;
 			moved |= rig_poll(i);
 		}
 	}
@@ -250,7 +226,7 @@ rig_counter(enum counter counter)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < rig.worker_count; i++)
-		sum += counter_read(&rig.workers[i]->counters, counter);
+		sum += counter_read(&rig.workers[i]->s.counters, counter);
 	return sum;
 }
 
@@ -260,7 +236,7 @@ rig_drops(enum drop drop)
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < rig.worker_count; i++)
-		sum += drop_read(&rig.workers[i]->counters, drop);
+		sum += drop_read(&rig.workers[i]->s.counters, drop);
 	return sum;
 }
 

@@ -87,7 +87,7 @@ rig_turn_of(struct rig_stream *s)
 static inline bool
 rig_streams_before(uint32_t worker)
 {
-	struct burst *burst = &rig.workers[worker]->burst;
+	struct burst *burst = &rig.workers[worker]->s.burst;
 
 	for (uint32_t i = 0; i < burst->resumed_count; i++)
 		for (uint32_t k = 0; k < RIG_STREAMS; k++) {
@@ -141,8 +141,8 @@ rig_apply(struct rig_stream *s, const struct turn *turn)
 static inline bool
 rig_streams_after(uint32_t worker)
 {
-	const struct serve *serve = rig.workers[worker]->serve;
-	struct burst *burst = &rig.workers[worker]->burst;
+	const struct serve *serve = rig.workers[worker]->s.serve;
+	struct burst *burst = &rig.workers[worker]->s.burst;
 
 	for (uint32_t i = 0; i < burst->turn_count; i++)
 		for (uint32_t k = 0; k < RIG_STREAMS; k++)

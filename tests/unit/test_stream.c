@@ -191,8 +191,8 @@ a_service_without_a_protocol_is_refused(void **state)
 
 	(void)state;
 	rig.before = NULL;
-	rig.workers[0]->burst.turns = &turn;
-	rig.workers[0]->burst.turn_count = 1;
+	rig.workers[0]->s.burst.turns = &turn;
+	rig.workers[0]->s.burst.turn_count = 1;
 	rig_poll(0);
 	assert_true(turn.abort);
 	rig.before = rig_streams_before;

@@ -28,7 +28,7 @@ stop(void **state)
 	for (uint32_t w = 0; w < 2; w++) {
 		assert_int_equal(rig_blocks[w].used, 0);
 		blocks_deinit(&rig_blocks[w]);
-		assert_int_equal(rigs[0].workers[w]->serve->defer.out, 0);
+		assert_int_equal(rigs[0].workers[w]->s.serve->defer.out, 0);
 	}
 	memset(rig_blocks, 0, sizeof rig_blocks);
 	for (unsigned node = 0; node < 3; node++) { /* what workers have let go of is found when there is need */
