@@ -38,6 +38,11 @@ struct counters {
 	uint64_t values[COUNTER_COUNT];
 } __attribute__((aligned(64)));
 
+/* Sums over `count` workers: of one counter; of the operations they have run; of the connections that have ended. */
+uint64_t counters_sum(const struct counters *const *all, uint32_t count, enum counter counter);
+uint64_t counters_operations(const struct counters *const *all, uint32_t count);
+uint64_t counters_ended(const struct counters *const *all, uint32_t count);
+
 const char *drop_name(enum drop drop);          /* metric name, "none" for DROP_NONE */
 const char *drop_text(enum drop drop);          /* a sentence for a person */
 /* true: the figure counts cycles, which only this machine understands. */

@@ -14,11 +14,7 @@ struct info {
 static uint64_t
 sum(const struct stream_facts *facts, enum counter counter)
 {
-	uint64_t total = 0;
-
-	for (uint32_t i = 0; i < facts->worker_count; i++)
-		total += counter_read(facts->counters[i], counter);
-	return total;
+	return counters_sum(facts->counters, facts->worker_count, counter);
 }
 
 static void
@@ -94,9 +90,7 @@ persistence(struct info *info)
 static uint64_t
 operations(const struct stream_facts *facts)
 {
-	return sum(facts, COUNTER_CMD_GET) + sum(facts, COUNTER_CMD_SET) + sum(facts, COUNTER_CMD_DELETE) +
-	    sum(facts, COUNTER_CMD_TOUCH) + sum(facts, COUNTER_CMD_FLUSH) + sum(facts, COUNTER_INCR_HITS) +
-	    sum(facts, COUNTER_INCR_MISSES) + sum(facts, COUNTER_DECR_HITS) + sum(facts, COUNTER_DECR_MISSES);
+	return counters_operations(facts->counters, facts->worker_count);
 }
 
 static void

@@ -36,42 +36,15 @@ facts_deinit(struct facts *facts)
 
 /* --- sums ------------------------------------------------------------------------------------ */
 
-/* Each connection that was accepted ends in one of these. */
-static uint64_t
-ended(const struct counters *counters)
-{
-	static const enum counter ends[] = { COUNTER_TCP_CLOSED, COUNTER_TCP_RESETS_IN, COUNTER_TCP_TIMED_OUT,
-		COUNTER_TCP_IDLE, COUNTER_TCP_ABORTED, COUNTER_TCP_NO_MEMORY, COUNTER_TCP_LIMIT };
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-		sum += counter_read(counters, ends[i]);
-	return sum;
-}
-
-static uint64_t
-operations(const struct counters *counters)
-{
-	static const enum counter commands[] = { COUNTER_CMD_GET, COUNTER_CMD_SET, COUNTER_CMD_DELETE, COUNTER_CMD_TOUCH,
-		COUNTER_INCR_HITS, COUNTER_INCR_MISSES, COUNTER_DECR_HITS, COUNTER_DECR_MISSES };
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-		sum += counter_read(counters, commands[i]);
-	return sum;
-}
-
 static void
 sum_counters(struct facts *facts, uint64_t now_ns)
 {
 	struct stream_facts *f = &facts->facts;
-	uint64_t accepted = 0, gone = 0, done = 0, passed_ns = now_ns - facts->summed_ns;
+	const struct counters *const *all = (const struct counters *const *)f->counters;
+	uint64_t gone = counters_ended(all, f->worker_count); /* first, or there might be more of them than were accepted */
+	uint64_t accepted = counters_sum(all, f->worker_count, COUNTER_TCP_ACCEPTED);
+	uint64_t done = counters_operations(all, f->worker_count), passed_ns = now_ns - facts->summed_ns;
 
-	for (uint32_t i = 0; i < f->worker_count; i++) {
-		gone += ended(f->counters[i]); /* first, or there might be more of them */
-		accepted += counter_read(f->counters[i], COUNTER_TCP_ACCEPTED);
-		done += operations(f->counters[i]);
-	}
 	f->connections_total = accepted;
 	f->connections = accepted > gone ? (uint32_t)(accepted - gone) : 0;
 	if (facts->summed_ns != 0 && passed_ns > 0)

@@ -27,13 +27,9 @@ line(struct writer *out, const char *name, uint64_t value)
 static uint64_t
 sum_counter(const struct serve *serve, enum counter counter)
 {
-	uint64_t sum = 0;
+	uint64_t core = serve->config.core_counters ? counter_read(serve->config.core_counters, counter) : 0;
 
-	if (serve->config.core_counters)
-		sum = counter_read(serve->config.core_counters, counter);
-	for (uint32_t i = 0; i < serve->config.worker_count; i++)
-		sum += counter_read(serve->config.all_counters[i], counter);
-	return sum;
+	return core + counters_sum(serve->config.all_counters, serve->config.worker_count, counter);
 }
 
 static uint64_t
