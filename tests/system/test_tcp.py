@@ -1,5 +1,7 @@
 """TCP to the NIC, from the kernel's own TCP: the thinnest ways through, before clients with opinions."""
 import contextlib
+import errno
+import re
 import socket
 
 import pytest
@@ -82,3 +84,30 @@ def test_commands_in_single_bytes(lab):
         for byte in b"*2\r\n$4\r\nECHO\r\n$3\r\nabc\r\n":
             sock.sendall(bytes([byte]))
         assert read(sock, 9) == b"$3\r\nabc\r\n"
+
+
+def test_limits_are_what_the_configuration_says(fresh):
+    """Two answers to pings a second, one RST a second for a port that nobody listens on."""
+    lab = fresh(settings={"icmp.echoes": 2, "icmp.unreachables": 1, "tcp.resets": 1})
+    answered = int(re.search(r" (\d+) received", lab.exec("ping", "-nqc100", "-i0.02", "-W1", lab.address(), check=False).stdout)[1])
+    assert 2 <= answered <= 6  # two seconds, or somewhat more on a busy machine
+    refused = 0
+    for _ in range(5):
+        s = lab.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s.settimeout(.1)
+        with contextlib.suppress(socket.timeout):
+            refused += s.connect_ex((lab.address(), 9)) == errno.ECONNREFUSED
+        s.close()
+    counters = lab.counters()
+    assert 1 <= refused <= 2 and counters["tcp_resets_held"] >= 3, (refused, counters["tcp_resets_held"])
+    told = 0
+    for _ in range(5):
+        s = lab.udp(9, timeout=.1)
+        s.send(b"anybody?")
+        try:
+            s.recv(100)
+        except ConnectionRefusedError:
+            told += 1
+        except socket.timeout:
+            pass
+    assert 1 <= told <= 2
