@@ -83,7 +83,7 @@ static void
 compose(const struct way *way, struct pkt *pkt)
 {
 	uint64_t place = next_place(way), sum;
-	struct outq_tail tail = { .data = bench.items + place, .pins = &bench.pins[place / ITEM], .len = way->bytes };
+	struct pkt_tail tail = { .data = bench.items + place, .pins = &bench.pins[place / ITEM], .len = way->bytes };
 
 	pkt->len = HEADERS;
 	if (way->refers) {

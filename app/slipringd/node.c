@@ -12,6 +12,8 @@
 
 enum { SHARED_POLLS = 16 };
 
+_Static_assert(PORT_TAIL_MIN >= sizeof(struct pkt_tail), "a reply's tail leaves room for where it is");
+
 struct node {
 	struct node_config config;
 	struct store *store;
@@ -144,7 +146,7 @@ create_worker(struct node *node, uint32_t i, struct error *error)
 		config.serve.all_counters[w] = &node->counters[w];
 	fill_net(node, i, &config.net);
 	port_info(node->ports[i], &info);
-	config.tcp.refer_min = info.tails == PORT_TAILS_REFERRED ? PORT_TAIL_MIN : 0;
+	config.tcp.refer_min = config.serve.refer_min = info.tails == PORT_TAILS_REFERRED ? PORT_TAIL_MIN : 0;
 	seal_random(config.fragment_secret, sizeof config.fragment_secret);
 	node->workers[i] = worker_create(&config, node->ports[i], &node->counters[i], error);
 	return node->workers[i] ? STATUS_OK : error->status;

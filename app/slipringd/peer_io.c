@@ -277,7 +277,8 @@ peer_io_replies(const struct peer_out *out, struct reply *replies)
 
 	for (uint32_t i = 0; i < out->count; i++)
 		if (out->pkts[i])
-			replies[count++] = (struct reply){ out->pkts[i], out->frames[i]->len, &out->frames[i]->peer };
+			replies[count++] = (struct reply){ .pkt = out->pkts[i], .payload_len = out->frames[i]->len,
+				.peer = &out->frames[i]->peer };
 	return count;
 }
 

@@ -70,6 +70,33 @@ mailbox_post(struct worker *w)
 		CHECK(mailbox_send(w->mailboxes[outbox->mails[i].to], outbox->mails[i].slot));
 }
 
+/* A frame's last bytes, which stand in an item; what is not to be sent has no use for them. */
+static ON_WORKER void
+append(struct worker *w, struct pkt *pkt, const struct pkt_tail *tail)
+{
+	if (pkt->disposition == PKT_SEND)
+		port_append(w->port, pkt, tail);
+	else
+		outq_unpin(tail->pins);
+}
+
+static ON_WORKER void
+append_tails(struct worker *w, const struct reply *replies, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		const struct reply *reply = &replies[i];
+		struct pkt *pkt = reply->pkt;
+		struct pkt_tail tail;
+
+		if (__builtin_expect(reply->tail_len == 0, 1))
+			continue;
+		/* Before net_output the payload stands where all do; it moves `data` of what it sends. */
+		tail = pkt_tail_at(pkt->disposition == PKT_SEND ? pkt->data + pkt->len :
+		    pkt->data + PKT_UDP_PAYLOAD_OFFSET + reply->payload_len - reply->tail_len);
+		append(w, pkt, &tail);
+	}
+}
+
 /* What no reply was written into has served its purpose. */
 static void
 settle(struct pkt *pkts, uint32_t n)
@@ -157,7 +184,7 @@ streams_out(struct worker *w)
 	tcp_frames_output(&w->net, w->tcp_frames, n);
 	for (uint32_t i = 0; i < n; i++)
 		if (w->tcp_frames[i].tail.len)
-			port_append(w->port, w->tcp_frames[i].pkt, &w->tcp_frames[i].tail);
+			append(w, w->tcp_frames[i].pkt, &w->tcp_frames[i].tail);
 	return n;
 }
 
@@ -187,6 +214,7 @@ worker_poll(struct worker *w)
 		b->reply_count += peer_io_replies(&w->peer_out, b->replies + b->reply_count);
 	net_timers(&w->net, b->now.mono_ns, &b->spares);
 	net_output(&w->net, b->replies, b->reply_count);
+	append_tails(w, b->replies, b->reply_count);
 	streams += streams_out(w);
 	transmit(w, frames);
 	mailbox_post(w);

@@ -185,7 +185,7 @@ outq_read(struct outq *q, uint32_t offset, uint8_t *out, uint32_t len)
 }
 
 uint16_t
-outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct outq_tail *tail)
+outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct pkt_tail *tail)
 {
 	const struct outq_run *run;
 	uint32_t start, left = len;
@@ -197,7 +197,7 @@ outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct o
 		left -= run->len - start;
 	if (!run->pins || left < min || !outq_pin(run->pins))
 		return 0;
-	*tail = (struct outq_tail){ .data = run->data + start, .pins = run->pins, .len = (uint16_t)left };
+	*tail = (struct pkt_tail){ .data = run->data + start, .pins = run->pins, .len = (uint16_t)left };
 	return (uint16_t)left;
 }
 

@@ -14,6 +14,7 @@
 #define BASE_OUTQ_H
 
 #include "base/blocks.h"
+#include "base/pkt.h"
 #include "base/view.h"
 
 struct outq_run {
@@ -36,16 +37,6 @@ struct outq {
 /* From this many bytes on a value is referred to rather than copied (measured: ../doc/BENCHMARKS.md). */
 enum { OUTQ_PIN_MIN = 2048 };
 
-/*
- * Bytes that a frame refers to: they stand in an item, behind what stands in the frame itself. The frame holds one of the
- * item's pins, until the NIC has sent it (io.h, port_append).
- */
-struct outq_tail {
-	const uint8_t *data;
-	uint16_t *pins;
-	uint16_t len; /* 0: there are none */
-};
-
 /* Appends a copy. False: no block; nothing was appended. */
 bool outq_put(struct blocks *blocks, struct outq *q, const void *data, uint32_t len);
 /*
@@ -63,7 +54,7 @@ void outq_read(struct outq *q, uint32_t offset, uint8_t *out, uint32_t len);
  * When at least `min` of the last of bytes [offset, offset + len) stand in one pinned run, and one more pin can be
  * counted: they become *tail, which holds that pin. Returns how many; 0: read them.
  */
-uint16_t outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct outq_tail *tail);
+uint16_t outq_refer(struct outq *q, uint32_t offset, uint16_t len, uint16_t min, struct pkt_tail *tail);
 /* The first `len` bytes are not needed any more. */
 void outq_drop(struct blocks *blocks, struct outq *q, uint32_t len);
 /* Takes back what was appended after the queue had `len` bytes (a reply that does not fit). */

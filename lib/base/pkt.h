@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/counters.h"
 #include "base/endpoint.h"
@@ -85,12 +86,33 @@ enum {
 	PKT_HEADROOM = IPV6_HEADER_LEN - IPV4_HEADER_LEN + VLAN_TAG_LEN,
 };
 
+/*
+ * Bytes that a frame refers to: they stand in an item, behind what stands in the frame itself. The frame holds one of the
+ * item's pins, until the NIC has sent it (io.h, port_append).
+ */
+struct pkt_tail {
+	const uint8_t *data;
+	uint16_t *pins;
+	uint16_t len; /* 0: there are none */
+};
+
 /* A composed payload that waits for net_output to write its headers. */
 struct reply {
 	struct pkt *pkt;             /* payload stands at data + PKT_UDP_PAYLOAD_OFFSET */
-	uint16_t payload_len;
+	uint16_t payload_len;        /* tail included */
+	uint16_t tail_len;           /* so many of the payload's last bytes are not in pkt; in their place there, a pkt_tail tells where they are */
 	const struct endpoint *peer; /* dies with the burst */
 };
+
+/* What stands in a reply's packet in the place of its tail, so that a reply without one, as most are, is not the larger for it. */
+static inline struct pkt_tail
+pkt_tail_at(const uint8_t *place)
+{
+	struct pkt_tail tail;
+
+	memcpy(&tail, place, sizeof tail);
+	return tail;
+}
 
 /* Fresh packets for replies that do not fit their request's buffer. */
 struct spares {

@@ -84,7 +84,7 @@ void port_release(struct port *port, struct spares *spares) ON_WORKER;
  * has as many under way as it can, as a copy behind pkt->len, where there is room. The tail's pin is this function's:
  * it is given back when the NIC has sent the frame, on whatever thread frees it then, or at once when the bytes were copied.
  */
-void port_append(struct port *port, struct pkt *pkt, const struct outq_tail *tail) ON_WORKER;
+void port_append(struct port *port, struct pkt *pkt, const struct pkt_tail *tail) ON_WORKER;
 enum { PORT_TAIL_MIN = 1024 }; /* what is shorter is as cheaply copied (measured: ../doc/BENCHMARKS.md, tails) */
 
 /* Whether a port sends bytes from where they stand, and why it does not. */

@@ -65,7 +65,7 @@ let_go(void *bytes, void *pins)
 }
 
 static bool
-refer(struct port *port, struct pkt *pkt, const struct outq_tail *tail)
+refer(struct port *port, struct pkt *pkt, const struct pkt_tail *tail)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(port->tail_pool);
 	struct rte_mbuf_ext_shared_info *shared;
@@ -85,7 +85,7 @@ refer(struct port *port, struct pkt *pkt, const struct outq_tail *tail)
 }
 
 void
-port_append(struct port *port, struct pkt *pkt, const struct outq_tail *tail)
+port_append(struct port *port, struct pkt *pkt, const struct pkt_tail *tail)
 {
 	if (port->tails == PORT_TAILS_REFERRED && refer(port, pkt, tail))
 		return;

@@ -4,9 +4,10 @@
 #include "net/stages.h"
 
 static inline void
-write_udp(const struct net *net, struct wire_udp *udp, const struct endpoint *peer, uint64_t addresses,
-    uint16_t udp_len)
+write_udp(const struct net *net, struct wire_udp *udp, const struct reply *reply, uint64_t addresses, uint16_t udp_len)
 {
+	const struct endpoint *peer = reply->peer;
+	uint32_t here = udp_len - (uint32_t)sizeof *udp - reply->tail_len;
 	uint16_t source = be16(peer->local_port), destination = be16(peer->port), len = be16(udp_len);
 	uint64_t sum = addresses + be16(WIRE_PROTOCOL_UDP) + len; /* the pseudo-header's */
 
@@ -19,7 +20,10 @@ write_udp(const struct net *net, struct wire_udp *udp, const struct endpoint *pe
 		return;
 	}
 	sum += (uint64_t)source + destination + len;
-	udp->checksum = checksum_finish(checksum_add(sum, udp + 1, (uint32_t)(udp_len - sizeof *udp)));
+	sum = checksum_add(sum, udp + 1, here);
+	if (__builtin_expect(reply->tail_len != 0, 0))
+		sum = checksum_add_at(sum, here, pkt_tail_at((uint8_t *)(udp + 1) + here).data, reply->tail_len);
+	udp->checksum = checksum_finish(sum);
 	if (udp->checksum == 0) /* RFC 768: zero is sent as all ones */
 		udp->checksum = 0xffff;
 }
@@ -57,12 +61,12 @@ write_headers(struct net *net, const struct reply *reply, bool ipv6, uint16_t vl
 	CHECK(PKT_UDP_PAYLOAD_OFFSET + reply->payload_len <= pkt->room);
 	ip = l3_write_ethernet(frame, net->config.mac, reply->peer->mac, vlan, ipv6 ? WIRE_ETHERTYPE_IPV6 : WIRE_ETHERTYPE_IPV4);
 	addresses = write_ip(net, ip, reply->peer, udp_len, ipv6);
-	write_udp(net, (struct wire_udp *)(frame + headers_len), reply->peer, addresses, udp_len);
+	write_udp(net, (struct wire_udp *)(frame + headers_len), reply, addresses, udp_len);
 	if (before != 0) {
 		pkt->data = frame;
 		pkt->room = (uint16_t)(pkt->room + before);
 	}
-	pkt->len = (uint16_t)(headers_len + udp_len);
+	pkt->len = (uint16_t)(headers_len + udp_len - reply->tail_len);
 	if (net->config.tx_checksum_offload) {
 		pkt->tx_checksum = true;
 		pkt->l2_len = (uint8_t)(ip - frame);

@@ -113,7 +113,7 @@ void tcp_abort(struct tcp *tcp, struct connection id);
 struct tcp_frame {
 	struct pkt *pkt;
 	uint16_t len;             /* TCP header and payload, tail included */
-	struct outq_tail tail;    /* the last bytes of the payload; they do not stand in pkt */
+	struct pkt_tail tail;    /* the last bytes of the payload; they do not stand in pkt */
 	struct endpoint peer;     /* ip, mac, local address */
 };
 uint32_t tcp_output(struct tcp *tcp, uint64_t now_ns, struct spares *spares, struct tcp_frame *frames, uint32_t max);

@@ -25,7 +25,7 @@ take(struct sink *sink)
 		return NULL;
 	}
 	sink->frames[sink->count].pkt = pkt;
-	sink->frames[sink->count].tail = (struct outq_tail){ 0 };
+	sink->frames[sink->count].tail = (struct pkt_tail){ 0 };
 	return pkt->data + TCP_FRAME_OFFSET;
 }
 

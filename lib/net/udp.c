@@ -130,7 +130,7 @@ net_echo(const struct datagram *datagrams, uint32_t n, struct reply *replies)
 
 	for (uint32_t i = 0; i < n; i++)
 		if (datagrams[i].service == SERVICE_ECHO)
-			replies[count++] = (struct reply){ datagrams[i].pkt,
-				datagrams[i].payload_len, &datagrams[i].peer };
+			replies[count++] = (struct reply){ .pkt = datagrams[i].pkt, .payload_len = datagrams[i].payload_len,
+				.peer = &datagrams[i].peer };
 	return count;
 }

@@ -151,6 +151,7 @@ enum native_verdict native_parse(struct datagram *datagram, const struct now *no
 struct native_context {
 	uint64_t cookie;  /* fresh, for this peer; sent in every response */
 	uint32_t epoch;   /* of the ring */
+	uint32_t refer_min; /* the last values of frames, from so many bytes (at least sizeof(struct pkt_tail)) on, are referred to (reply.tail_len); 0: all are copied */
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/outq.h"
 #include "proto/native.h"
 
 /* Frames in the making, the open one and where it ends. */
@@ -18,6 +19,8 @@ struct composer {
 	struct pkt *pkt; /* of the open frame */
 	uint8_t *at, *end;
 	uint32_t results; /* in the open frame */
+	struct view last; /* its last value, which is not written yet: at `at` - last.len */
+	uint16_t *last_pins; /* of the item that it stands in; NULL: it must be copied */
 };
 
 /* One result before it is written. */
@@ -26,6 +29,7 @@ struct result {
 	uint8_t extras_len;
 	uint64_t version;
 	struct view value;
+	uint16_t *pins; /* of the item that value stands in, if it may be referred to */
 };
 
 static inline void
@@ -87,9 +91,38 @@ room_of(const struct pkt *pkt, const struct frame *frame)
 	    (frame->authenticated ? NATIVE_TAG_LEN : 0);
 }
 
+static __attribute__((noinline)) uint16_t
+refer_large(uint8_t *place, struct view value, uint16_t *pins)
+{
+	struct pkt_tail tail = { value.data, pins, (uint16_t)value.len };
+
+	if (!pins || !outq_pin(pins))
+		return 0;
+	memcpy(place, &tail, sizeof tail);
+	return tail.len;
+}
+
+/* Where a value at the payload's end is referred to, what stands in its place tells where it is (base/pkt.h). 0: it is not. */
+static inline uint16_t
+refer(uint8_t *place, const struct native_context *context, struct view value, uint16_t *pins)
+{
+	/* 0 - 1 is more than any length. */
+	if (__builtin_expect(context->refer_min - 1 >= value.len, 1))
+		return 0;
+	return refer_large(place, value, pins);
+}
+
+static void
+copy_last(struct composer *composer)
+{
+	put_value(composer->at - composer->last.len, composer->last);
+	composer->last = view_of(NULL, 0);
+}
+
 static void
 open_frame(struct composer *composer, struct pkt *pkt)
 {
+	composer->last = view_of(NULL, 0);
 	composer->pkt = pkt;
 	composer->at = payload_of(pkt) + NATIVE_HEADER_LEN;
 	composer->end = payload_of(pkt) + room_of(pkt, composer->frame);
@@ -101,10 +134,14 @@ close_frame(struct composer *composer)
 {
 	uint8_t *payload = payload_of(composer->pkt);
 	size_t len = (size_t)(composer->at - payload);
+	uint16_t tail_len = refer(composer->at - composer->last.len, composer->context, composer->last, composer->last_pins);
 
+	if (tail_len == 0)
+		copy_last(composer);
 	put_header(payload, composer->frame, composer->context, 0, composer->results, OP_STATUS_OK);
 	composer->replies[composer->reply_count++] = (struct reply){
 		.pkt = composer->pkt,
+		.tail_len = tail_len,
 		.payload_len = (uint16_t)(len + (composer->frame->authenticated ? NATIVE_TAG_LEN : 0)),
 		.peer = &composer->frame->datagram->peer,
 	};
@@ -151,6 +188,8 @@ result_of(const struct request *request, const struct response *response)
 	if (request->op == OP_GET || request->op == OP_GAT || request->op == OP_TOPOLOGY ||
 	    request->op == OP_STATS || request->op == OP_KEYS)
 		result.value = response->value;
+	if (request->op == OP_GET || request->op == OP_GAT)
+		result.pins = response->pins;
 	return result;
 }
 
@@ -226,12 +265,14 @@ compose_result(struct composer *composer, struct result *result, const struct re
 		close_frame(composer);
 		open_frame(composer, pkt);
 	}
+	copy_last(composer); /* something follows it */
 	result->value = cut_value(result->value, (size_t)(composer->end - composer->at) - fixed_len, result->op);
 	put_result(composer->at, result->op, result->status, result->index, result->extras_len,
 	    result->value.len, result->version);
 	if (result->extras_len)
 		put_extras(composer->at + NATIVE_RESPONSE_OP_LEN, result, response, now);
-	put_value(composer->at + fixed_len, result->value);
+	composer->last = result->value;
+	composer->last_pins = composer->frame->authenticated ? NULL : result->pins; /* the tag stands behind all */
 	composer->at += fixed_len + result->value.len;
 	composer->results++;
 	return true;
@@ -277,7 +318,9 @@ compose_plain_hit(const struct frame *frame, const struct native_context *contex
 	put_header(payload, frame, context, 0, 1, OP_STATUS_OK);
 	put_result(at, OP_GET, OP_STATUS_OK, request->index, 8, response->value.len, response->version);
 	store_le64(at + NATIVE_RESPONSE_OP_LEN, flags_and_total(response));
-	put_value(at + NATIVE_RESPONSE_OP_LEN + 8, response->value);
+	reply->tail_len = refer(at + NATIVE_RESPONSE_OP_LEN + 8, context, response->value, response->pins);
+	if (reply->tail_len == 0)
+		put_value(at + NATIVE_RESPONSE_OP_LEN + 8, response->value);
 	reply->pkt = frame->datagram->pkt;
 	reply->payload_len = (uint16_t)(NATIVE_HEADER_LEN + NATIVE_RESPONSE_OP_LEN + 8 + response->value.len);
 	reply->peer = &frame->datagram->peer;

@@ -56,6 +56,7 @@ struct serve_config {
 	uint32_t epoch;                               /* of the single node; with a ring, the ring's */
 	const struct serve_ring *_Atomic *ring;       /* NULL: single node; *ring NULL: no topology yet */
 	uint8_t cookie_secret[16];                    /* the same on all workers; random per boot */
+	uint16_t refer_min;                           /* so long values are referred to by native replies, rather than copied; 0: none */
 	uint16_t boot;                                /* boot id in cookies, random, not 0 */
 	bool require_auth;
 	uint8_t shared_key[32];

@@ -24,6 +24,8 @@ compose(struct serve *serve, struct burst *burst, struct frame *frame)
 	struct request *requests = burst->requests + frame->first;
 	struct response *responses = burst->responses + frame->first;
 	struct reply *replies = burst->replies + burst->reply_count;
+	const struct deferred *slot = frame->datagram->deferred;
+	struct native_context context = { .cookie = frame->cookie, .epoch = serve->epoch };
 	uint32_t n;
 
 	if (frame->service == SERVICE_ASK) {
@@ -33,7 +35,9 @@ compose(struct serve *serve, struct burst *burst, struct frame *frame)
 	if (frame->service == SERVICE_MEMCACHED)
 		return memcached_compose(frame, requests, responses, &burst->now, &burst->spares,
 		    serve->config.counters, replies);
-	n = native_compose(frame, &(struct native_context){ frame->cookie, serve->epoch },
+	if (!slot || !deferred_keeps(slot))
+		context.refer_min = serve->config.refer_min;
+	n = native_compose(frame, &context,
 	    requests, responses, &burst->now, &burst->spares, serve->config.counters, replies);
 	if (frame->authenticated)
 		write_tags(serve, replies, n);
@@ -98,9 +102,8 @@ adopt(struct serve *serve, const struct deferred *slot, struct view frame, struc
 	uint8_t *payload = reply->pkt->data + PKT_UDP_PAYLOAD_OFFSET;
 
 	memcpy(payload, frame.data, frame.len);
-	native_adopt(payload, &(struct native_context){ admit_cookie(&serve->admit, &slot->peer), serve->epoch });
-	reply->payload_len = (uint16_t)frame.len;
-	reply->peer = &slot->peer;
+	native_adopt(payload, &(struct native_context){ .cookie = admit_cookie(&serve->admit, &slot->peer), .epoch = serve->epoch });
+	*reply = (struct reply){ .pkt = reply->pkt, .payload_len = (uint16_t)frame.len, .peer = &slot->peer };
 	if (payload[3] & NATIVE_FLAG_AUTH)
 		write_tags(serve, reply, 1);
 }

@@ -9,13 +9,13 @@ refuse(struct serve *serve, struct burst *burst, const struct frame *frame, enum
 {
 	struct datagram *datagram = frame->datagram;
 	uint8_t *payload = datagram->pkt->data + PKT_UDP_PAYLOAD_OFFSET;
-	struct native_context context = { admit_cookie(&serve->admit, &datagram->peer), serve->epoch };
+	struct native_context context = { .cookie = admit_cookie(&serve->admit, &datagram->peer), .epoch = serve->epoch };
 	uint16_t len = native_compose_refusal(frame, &context, error, payload);
 
 	CHECK(len <= datagram->payload_len);
 	if (frame->authenticated)
 		seal_tag(&serve->tag_key, payload, len - SEAL_TAG_LEN, payload + len - SEAL_TAG_LEN);
-	burst->replies[burst->reply_count++] = (struct reply){ datagram->pkt, len, &datagram->peer };
+	burst->replies[burst->reply_count++] = (struct reply){ .pkt = datagram->pkt, .payload_len = len, .peer = &datagram->peer };
 }
 
 static void

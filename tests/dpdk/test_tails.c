@@ -62,7 +62,10 @@ create_worker(const uint8_t mac[6])
 	config.tcp.listen[0].service = SERVICE_MEMCACHED_STREAM;
 	config.tcp.listen_count = 1;
 	config.tcp.connections_max = 64;
-	config.tcp.refer_min = PORT_TAIL_MIN;
+	config.tcp.refer_min = config.serve.refer_min = PORT_TAIL_MIN;
+	config.net.ports[0].port = 7411;
+	config.net.ports[0].service = SERVICE_NATIVE;
+	config.net.port_count = 1;
 	memcpy(config.net.mac, mac, 6);
 	t.worker = worker_create(&config, t.port, &t.counters, &error);
 	assert_non_null(t.worker);
@@ -311,6 +314,59 @@ retired_becomes(uint64_t count)
 	return false;
 }
 
+/* --- datagrams --------------------------------------------------------------------------------- */
+
+/* A native GET of "key"; its answer as a frame that is the caller's. */
+static struct rte_mbuf *
+get_native(uint64_t sequence, uint64_t cookie)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(t.pool);
+	struct native_header header = { .version = NATIVE_VERSION, .client = 77, .sequence = sequence, .cookie = cookie, .window = 64,
+		.op_count = 1 };
+	struct request request = { .op = OP_GET, .key = view_text("key"), .slot = slot_of_key(view_text("key")) };
+	struct link link = t.link;
+	uint8_t *frame, *payload;
+	struct writer out;
+	uint16_t len;
+
+	assert_non_null(mbuf);
+	frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+	payload = frame + TEMPLATE_NATIVE;
+	native_header_compose(&header, payload);
+	out = writer_of(payload + NATIVE_HEADER_LEN, 500);
+	native_request_compose(&out, &request);
+	len = (uint16_t)(out.at - payload);
+	link.peer_port = 7411;
+	link_headers(&link, frame, len);
+	frame_checksum(frame, (uint16_t)(TEMPLATE_NATIVE + len));
+	mbuf->data_len = mbuf->pkt_len = TEMPLATE_NATIVE + len;
+	assert_int_equal(rte_ring_enqueue(t.to, mbuf), 0);
+	for (uint64_t until = io_cycles() + LOST_S * io_cycles_hz(); io_cycles() < until;)
+		if (rte_ring_dequeue(t.from, (void **)&mbuf) == 0)
+			return mbuf;
+	fail_msg("no answer");
+	return NULL;
+}
+
+/* The answer's value is right, and so is the UDP checksum over all of it. */
+static void
+check_native(const struct rte_mbuf *mbuf, uint32_t seed, uint32_t value_len)
+{
+	uint32_t len, pseudo;
+	const uint8_t *frame = gather(mbuf, &len), *ip = frame + ETHERNET_HEADER_LEN;
+	struct reader in = reader_of(frame + TEMPLATE_NATIVE + NATIVE_HEADER_LEN, len - TEMPLATE_NATIVE - NATIVE_HEADER_LEN);
+	struct native_result result;
+
+	assert_true(native_result_parse(&in, &result));
+	assert_int_equal(result.value.len, value_len);
+	for (uint32_t i = 0; i < value_len; i++)
+		assert_int_equal(result.value.data[i], byte_of(seed, i));
+	pseudo = 17 + len - TCP_AT;
+	for (uint32_t i = 12; i < 20; i += 2)
+		pseudo += load_be16(ip + i);
+	assert_int_equal(internet_checksum(frame + TCP_AT, len - TCP_AT, pseudo), 0);
+}
+
 /* --- the tests --------------------------------------------------------------------------------- */
 
 static void
@@ -397,6 +453,37 @@ a_peer_that_vanishes_holds_nothing_but_what_is_at_the_nic(void **state)
 	reset_connection();
 }
 
+/* RCU keeps an item until the burst ends; a datagram that refers to it may be at the NIC for longer. */
+static void
+a_datagram_keeps_the_item_it_refers_to(void **state)
+{
+	struct native_header header;
+	struct rte_mbuf *mbuf;
+	uint32_t len;
+
+	(void)state;
+	open_connection();
+	for (uint32_t value_len = 1000; value_len <= NATIVE_GET_VALUE_MAX; value_len += 47) {
+		set(20, value_len);
+		mbuf = get_native(value_len, 0);
+		assert_true(native_header_parse(view_of(gather(mbuf, &len) + TEMPLATE_NATIVE, NATIVE_HEADER_LEN), &header));
+		assert_int_equal(header.error, OP_STATUS_UNPROVEN);
+		rte_pktmbuf_free(mbuf);
+		mbuf = get_native(value_len, header.cookie);
+		assert_int_equal(mbuf->nb_segs, value_len < PORT_TAIL_MIN ? 1 : 2);
+		check_native(mbuf, 20, value_len);
+		set(21, value_len);
+		if (value_len >= PORT_TAIL_MIN && value_len < PORT_TAIL_MIN + 47) {
+			usleep(SETTLE_MS * 1000);
+			assert_int_equal(retired(), 1);
+		}
+		check_native(mbuf, 20, value_len);
+		rte_pktmbuf_free(mbuf);
+	}
+	assert_true(retired_becomes(0));
+	reset_connection();
+}
+
 /* A NIC that keeps more frames than there are mbufs to refer with: the rest is copied, and arrives the same. */
 static void
 bytes_are_copied_when_too_many_frames_refer(void **state)
@@ -446,6 +533,7 @@ main(void)
 		cmocka_unit_test(an_item_that_is_overwritten_stays_while_a_frame_refers_to_it),
 		cmocka_unit_test(an_item_stays_when_its_connection_is_reset),
 		cmocka_unit_test(a_peer_that_vanishes_holds_nothing_but_what_is_at_the_nic),
+		cmocka_unit_test(a_datagram_keeps_the_item_it_refers_to),
 		cmocka_unit_test(bytes_are_copied_when_too_many_frames_refer),
 	};
 

@@ -89,7 +89,7 @@ pattern(uint32_t len, uint32_t at)
 static void
 append_end(struct end *end, struct pkt *pkt, uint32_t len)
 {
-	struct outq_tail tail = { .data = end->elsewhere, .pins = &end->pins, .len = (uint16_t)(1 + len * 7919 % 1471 % len) };
+	struct pkt_tail tail = { .data = end->elsewhere, .pins = &end->pins, .len = (uint16_t)(1 + len * 7919 % 1471 % len) };
 
 	pkt->len = (uint16_t)(pkt->len - tail.len);
 	memcpy(end->elsewhere, pkt->data + pkt->len, tail.len);

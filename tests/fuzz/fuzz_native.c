@@ -18,7 +18,7 @@
 enum { SPARES = FRAME_OPS_MAX, PKT_ROOM = 1536, GUARD = 0xa5 };
 
 static const struct now epoch = { 0, 0 };
-static const struct native_context context = { 0x1234000000000001, 9 };
+static const struct native_context context = { .cookie = 0x1234000000000001, .epoch = 9 };
 static struct request requests[FRAME_OPS_MAX], again[FRAME_OPS_MAX];
 static struct response responses[FRAME_OPS_MAX];
 static uint8_t rooms[SPARES + 1][PKT_ROOM], value[4096];

@@ -37,7 +37,7 @@ static struct {
 } t;
 
 static const struct now now = { 0, WALL_MS };
-static const struct native_context context = { 0xb007112233445566, 3 };
+static const struct native_context context = { .cookie = 0xb007112233445566, .epoch = 3 };
 static const struct native_header plain = {
 	.version = NATIVE_VERSION, .client = 0xc11e, .sequence = 1000, .cookie = 0xb007aaaaaaaaaaaa,
 	.epoch = 2, .window = 10,

@@ -162,3 +162,27 @@ def test_a_client_that_vanishes_holds_no_item(lab):
             store(lab, b"ghost%d" % i, b"small")
         all_let_go(lab)
         assert lab.counters()["tx_referred"] > before["tx_referred"]
+
+
+def test_datagrams_refer_too(lab):
+    """The native protocol: a value that fits a frame, and one below the least, which is copied."""
+    for length, least in ((1000, 0), (1024, 1), (1300, 1)):
+        value = bytes_of(length, length)
+        before = lab.counters()["tx_referred"]
+        client = lab.client()
+        client.set(b"native", value)
+        assert client.get(b"native") == value
+        referred = lab.counters()["tx_referred"] - before
+        assert referred >= least and (least or referred == 0), (length, referred)
+        store(lab, b"native", b"small")
+    all_let_go(lab)
+
+
+def test_the_client_library_gets_a_megabyte(lab):
+    """Range by range, each as long as a frame."""
+    value = bytes_of("library")
+    store(lab, b"library", value)
+    before = lab.counters()["tx_referred"]
+    done = lab.exec("slipring", "get", "library", text=False)
+    assert done.stdout.rstrip(b"\n") == value.rstrip(b"\n")
+    assert lab.counters()["tx_referred"] - before > 700

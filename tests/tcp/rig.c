@@ -191,7 +191,7 @@ rig_nic_done(struct rig *rig)
 
 /* A frame's last bytes, as the NIC gathers them. */
 static void
-gather(struct rig *rig, const struct outq_tail *tail, uint8_t *to)
+gather(struct rig *rig, const struct pkt_tail *tail, uint8_t *to)
 {
 	memcpy(to, tail->data, tail->len);
 	CHECK(rig->tail_count < RIG_TAILS_MAX);

@@ -28,7 +28,7 @@ struct rig_app {
 
 /* Bytes of an item that a frame at the NIC refers to: they may not change before it is done. */
 struct rig_tail {
-	struct outq_tail tail;
+	struct pkt_tail tail;
 	uint64_t digest;
 };
 

@@ -61,6 +61,99 @@ a_large_value_is_cut_to_the_frame(void **state)
 	assert_true(view_equal(result.value, view_of(value, NATIVE_GET_VALUE_MAX)));
 }
 
+/* Pins of the value that answers the only GET, after composing with that least length. */
+static uint16_t
+pins_after(uint32_t len, uint32_t refer_min, uint8_t flags, uint16_t pins)
+{
+	static uint16_t counted;
+	struct native_header header = plain;
+	struct native_context referring = context;
+	static uint8_t value[NATIVE_GET_VALUE_MAX];
+
+	setup(NULL);
+	for (uint32_t i = 0; i < sizeof value; i++)
+		value[i] = (uint8_t)(i * 7);
+	write_request(request(OP_GET, "key"));
+	header.flags = flags;
+	assert_int_equal(parse_with(header), NATIVE_OK);
+	t.frame.authenticated = flags & NATIVE_FLAG_AUTH;
+	answer_value(0, value, len);
+	counted = pins;
+	t.responses[0].pins = &counted;
+	referring.refer_min = refer_min;
+	t.replies[0].tail_len = 99; /* of a burst before */
+	assert_int_equal(native_compose(&t.frame, &referring, t.requests, t.responses, &now, &t.spares, &t.counters, t.replies), 1);
+	if (t.replies[0].tail_len) {
+		uint8_t *place = t.pkt.data + PKT_UDP_PAYLOAD_OFFSET + t.replies[0].payload_len - len;
+		struct pkt_tail tail = pkt_tail_at(place);
+
+		assert_ptr_equal(tail.data, value);
+		assert_ptr_equal(tail.pins, &counted);
+		assert_true(tail.len == len && t.replies[0].tail_len == len);
+		memcpy(place, value, len); /* there is room for them, too */
+	}
+	if (!t.frame.authenticated) {
+		struct reader in = results_of(0, 1);
+		struct native_result result = next_result(&in);
+
+		assert_true(view_equal(result.value, view_of(value, len)));
+	}
+	return counted;
+}
+
+static void
+a_value_of_the_only_get_is_referred_to_from_a_length_on(void **state)
+{
+	(void)state;
+	assert_int_equal(pins_after(1024, 1024, 0, 5), 6);
+	assert_int_equal(pins_after(NATIVE_GET_VALUE_MAX, 1024, 0, 0), 1);
+	assert_int_equal(pins_after(1023, 1024, 0, 5), 5);
+	assert_int_equal(pins_after(NATIVE_GET_VALUE_MAX, 0, 0, 5), 5);
+	assert_int_equal(pins_after(0, 0, 0, 5), 5);
+	assert_int_equal(pins_after(1200, 1024, 0, UINT16_MAX), UINT16_MAX); /* no more can be counted */
+	assert_int_equal(pins_after(1200, 1024, NATIVE_FLAG_AUTH, 5), 5); /* the tag stands behind it */
+}
+
+static void
+the_last_value_of_each_frame_is_referred_to_and_the_others_are_copied(void **state)
+{
+	static uint8_t values[6][1200];
+	static const uint32_t lens[] = { 100, 1100, 1200, 1050, 200, 30 }; /* frames: 100 and 1100; 1200; 1050 and 200 and 30 */
+	struct native_context referring = context;
+	uint16_t pins[6] = { 0 };
+	uint32_t op = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 6; i++) {
+		memset(values[i], (int)i + 1, sizeof values[i]);
+		write_request(request(OP_GET, "key"));
+	}
+	parse_ok();
+	for (uint32_t i = 0; i < 6; i++) {
+		answer_value(i, values[i], lens[i]);
+		t.responses[i].pins = &pins[i];
+	}
+	referring.refer_min = 1024;
+	assert_int_equal(native_compose(&t.frame, &referring, t.requests, t.responses, &now, &t.spares, &t.counters, t.replies), 3);
+	assert_true(pins[1] == 1 && pins[2] == 1);
+	assert_true(pins[0] + pins[3] + pins[4] + pins[5] == 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct view payload = payload_of(i);
+		uint32_t count = i == 0 ? 2 : i == 1 ? 1 : 3;
+		struct reader in;
+
+		assert_int_equal(t.replies[i].tail_len, i == 0 ? 1100 : i == 1 ? 1200 : 0);
+		if (t.replies[i].tail_len) {
+			uint8_t *place = (uint8_t *)(uintptr_t)payload.data + payload.len - t.replies[i].tail_len;
+
+			memcpy(place, pkt_tail_at(place).data, t.replies[i].tail_len);
+		}
+		in = results_of(i, count);
+		for (; count > 0; count--, op++)
+			assert_true(view_equal(next_result(&in).value, view_of(values[op], lens[op])));
+	}
+}
+
 static void
 a_small_packet_cuts_sooner(void **state)
 {
@@ -506,6 +599,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_get_is_answered_in_its_own_packet),
 		TEST(a_large_value_is_cut_to_the_frame),
+		TEST(a_value_of_the_only_get_is_referred_to_from_a_length_on),
+		TEST(the_last_value_of_each_frame_is_referred_to_and_the_others_are_copied),
 		TEST(a_small_packet_cuts_sooner),
 		TEST(sixty_four_results_fit_a_frame),
 		TEST(values_that_do_not_fit_go_into_spares),

@@ -113,6 +113,36 @@ a_udp_payload_of_every_length_becomes_a_datagram_and_its_reply_is_sound(void **s
 }
 
 static void
+a_reply_may_end_in_bytes_that_stand_elsewhere(void **state)
+{
+	uint8_t payload[200];
+	uint16_t pins = 1;
+
+	(void)state;
+	for (uint32_t i = 0; i < sizeof payload; i++)
+		payload[i] = (uint8_t)(i * 91 + 3);
+	for (uint16_t tail_len = sizeof(struct pkt_tail); tail_len <= sizeof payload; tail_len++) {
+		struct pkt_tail tail = { payload + sizeof payload - tail_len, &pins, tail_len };
+		struct test_frame f;
+		struct reply reply;
+		uint16_t sum;
+
+		frame_udp(&f, 1000, 7, payload, sizeof payload);
+		assert_int_equal(net_input(&net, 0, &f.pkt, 1, &datagram), 1);
+		assert_int_equal(net_echo(&datagram, 1, &reply), 1);
+		memcpy(f.bytes + 42 + sizeof payload - tail_len, &tail, sizeof tail);
+		reply.tail_len = tail_len;
+		net_output(&net, &reply, 1);
+		assert_int_equal(f.pkt.len, 42 + sizeof payload - tail_len);
+		memcpy(f.bytes + f.pkt.len, tail.data, tail_len);
+		sum = load_be16(f.bytes + 40);
+		frame_seal_udp(&f);
+		assert_int_equal(load_be16(f.bytes + 40) == 0 ? 0xffff : load_be16(f.bytes + 40), sum);
+		assert_memory_equal(f.bytes + 42, payload, sizeof payload);
+	}
+}
+
+static void
 every_bad_frame_has_its_own_name(void **state)
 {
 	static const struct {
@@ -224,6 +254,7 @@ main(void)
 		cmocka_unit_test_setup(an_arp_request_for_us_is_answered_in_place, reset),
 		cmocka_unit_test_setup(an_echo_request_comes_back_with_its_bytes, reset),
 		cmocka_unit_test_setup(a_udp_payload_of_every_length_becomes_a_datagram_and_its_reply_is_sound, reset),
+		cmocka_unit_test_setup(a_reply_may_end_in_bytes_that_stand_elsewhere, reset),
 		cmocka_unit_test_setup(every_bad_frame_has_its_own_name, reset),
 		cmocka_unit_test_setup(short_frames_are_runts_at_every_length, reset),
 		cmocka_unit_test_setup(a_sender_without_a_udp_checksum_is_served, reset),

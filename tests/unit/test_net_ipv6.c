@@ -88,7 +88,7 @@ static void
 a_fresh_packet_has_room_for_the_headers_of_any_peer(void **state)
 {
 	struct endpoint peer = { .port = 1000, .local_port = 7, .local = 1 };
-	struct reply reply = { &spare_pkts[0], 5, &peer };
+	struct reply reply = { .pkt = &spare_pkts[0], .payload_len = 5, .peer = &peer };
 
 	(void)state;
 	net.config.vlan = 4094;
@@ -107,7 +107,7 @@ static void
 a_reply_too_long_for_its_peers_family_is_dropped_by_name(void **state)
 {
 	struct endpoint peer = { .local = 1 };
-	struct reply reply = { &spare_pkts[0], 1453, &peer };
+	struct reply reply = { .pkt = &spare_pkts[0], .payload_len = 1453, .peer = &peer };
 
 	(void)state;
 	net_output(&net, &reply, 1);

@@ -67,7 +67,7 @@ static bool
 refer(struct outq *q, uint32_t at, uint32_t want, const uint8_t *model, uint16_t *pins)
 {
 	uint16_t before = *pins, len = (uint16_t)(want < 1460 ? want : 1460), min = (uint16_t)(1 + at % 500), got;
-	struct outq_tail tail = { 0 };
+	struct pkt_tail tail = { 0 };
 
 	got = outq_refer(q, at, len, min, &tail);
 	assert_int_equal(got, tail.len);

@@ -205,14 +205,14 @@ recompose_response(const struct example *example)
 	struct native_header header;
 	struct native_result result;
 	struct counters counters = { 0 };
-	struct reply reply = { &pkt, 0, NULL };
+	struct reply reply = { .pkt = &pkt };
 	struct reader in;
 	uint8_t *payload = buffer + PKT_UDP_PAYLOAD_OFFSET;
 
 	assert_true(native_header_parse(bytes_of(example), &header));
 	frame.client = header.client, frame.sequence = header.sequence;
 	frame.authenticated = header.flags & NATIVE_FLAG_AUTH;
-	context = (struct native_context){ header.cookie, header.epoch };
+	context = (struct native_context){ .cookie = header.cookie, .epoch = header.epoch };
 	in = text_results(bytes_of(example), &header);
 	while (native_result_parse(&in, &result)) {
 		response_of(&result, &requests[frame.count], &responses[frame.count]);
