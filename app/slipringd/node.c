@@ -209,6 +209,8 @@ start(struct node *node, struct error *error)
 	if (reclaim_start(error) != STATUS_OK)
 		return error->status;
 	node->reclaim_started = true;
+	node->config.io.shares = io_can_share(&node->config.io.profile);
+	node->config.store.share = node->config.io.shares ? io_share : NULL;
 	node->store = store_create(&node->config.store, error);
 	if (!node->store)
 		return error->status;

@@ -32,7 +32,7 @@ struct io_profile {
 	uint16_t queues;      /* per port; more than one only for PCI */
 	bool checksum_offload;/* use the NIC's if it offers it */
 	bool verify_checksums;/* verify in software on RX */
-	bool external_tx;     /* may send chains and external buffers */
+	bool external_tx;     /* refer to large values rather than copy them, where the port can */
 };
 
 struct io_config {
@@ -40,6 +40,7 @@ struct io_config {
 	uint32_t worker_cpus[WORKER_MAX]; /* cpu of each worker */
 	uint32_t control_cpu;
 	bool float_lcores;                /* lab: let lcores run on any cpu */
+	bool shares;                      /* every page that items stand in goes through io_share() */
 	bool no_huge;                     /* decided by the caller (io_huge_free_bytes) */
 	uint32_t memory_mb;               /* EAL memory with no_huge: computed by io_memory_mb */
 	char interfaces[WORKER_MAX][64];  /* device, PCI address or socket path of each worker's port */
@@ -86,6 +87,13 @@ void port_release(struct port *port, struct spares *spares) ON_WORKER;
  */
 void port_append(struct port *port, struct pkt *pkt, const struct pkt_tail *tail) ON_WORKER;
 enum { PORT_TAIL_MIN = 1024 }; /* what is shorter is as cheaply copied (measured: ../doc/BENCHMARKS.md, tails) */
+
+/*
+ * A PCI card reads bytes where they stand only if the IOMMU lets it: io_can_share() tells, after io_start(), whether
+ * the profile asks for that and it can be had; io_share() makes pages known to all cards, for as long as the process lives.
+ */
+bool io_can_share(const struct io_profile *profile) ON_MAIN;
+bool io_share(void *memory, uint64_t len);
 
 /* Whether a port sends bytes from where they stand, and why it does not. */
 enum port_tails {

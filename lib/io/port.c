@@ -42,13 +42,13 @@ configure(struct port *port, uint16_t queues, struct rte_eth_conf *conf)
 
 /* What the device is used for, of what it offers; the same for every queue of it. */
 static int
-decide(struct port *port, const struct io_profile *profile, struct rte_eth_dev_info *info)
+decide(struct port *port, const struct io_config *config, struct rte_eth_dev_info *info)
 {
 	int rc = rte_eth_dev_info_get(port->id, info);
 
 	if (rc == 0) {
-		port->tx_checksum = profile->checksum_offload && (info->tx_offload_capa & CHECKSUMS) == CHECKSUMS;
-		port->tails = tail_decide(profile, info);
+		port->tx_checksum = config->profile.checksum_offload && (info->tx_offload_capa & CHECKSUMS) == CHECKSUMS;
+		port->tails = tail_decide(config, info);
 	}
 	return rc;
 }
@@ -59,7 +59,7 @@ configure_device(struct port *port, const struct io_config *config, struct error
 	struct rte_eth_dev_info info;
 	struct rte_eth_conf conf = { 0 };
 	uint16_t queues = (uint16_t)device_queues(config, port->worker);
-	int rc = decide(port, &config->profile, &info);
+	int rc = decide(port, config, &info);
 
 	if (rc == 0 && port->owns_device) {
 		if (port->tx_checksum)

@@ -2,8 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include <rte_eal.h>
 #include <rte_mbuf.h>
+#include <rte_vfio.h>
 
 #include "base/check.h"
 #include "io/port.h"
@@ -24,13 +27,45 @@ copies(const char *driver)
 }
 
 enum port_tails
-tail_decide(const struct io_profile *profile, const struct rte_eth_dev_info *info)
+tail_decide(const struct io_config *config, const struct rte_eth_dev_info *info)
 {
-	if (!profile->external_tx)
+	if (!config->profile.external_tx)
 		return PORT_TAILS_OFF;
 	if (!(info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS))
 		return PORT_TAILS_DRIVER;
-	return copies(info->driver_name) ? PORT_TAILS_REFERRED : PORT_TAILS_MEMORY;
+	return copies(info->driver_name) || config->shares ? PORT_TAILS_REFERRED : PORT_TAILS_MEMORY;
+}
+
+/* The IOMMU of all cards under vfio; addresses of devices are the process's own (eal.c). */
+bool
+io_share(void *memory, uint64_t len)
+{
+	uint64_t at = (uint64_t)(uintptr_t)memory;
+
+	return rte_vfio_container_dma_map(RTE_VFIO_DEFAULT_CONTAINER_FD, at, at, len) == 0;
+}
+
+bool
+io_can_share(const struct io_profile *profile)
+{
+	enum { TRIAL = 2 << 20 };
+	void *const low = (void *)(1ull << 38); /* as store/arena.c will: an IOMMU may know 39 bits of addresses only */
+	uint64_t at;
+	bool can;
+	void *memory;
+
+	if (!profile->external_tx || strcmp(profile->driver, "pci") != 0 || rte_eal_iova_mode() != RTE_IOVA_VA ||
+	    rte_vfio_noiommu_is_enabled() == 1)
+		return false;
+	memory = mmap(low, TRIAL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return false;
+	at = (uint64_t)(uintptr_t)memory;
+	can = io_share(memory, TRIAL);
+	if (can)
+		can = rte_vfio_container_dma_unmap(RTE_VFIO_DEFAULT_CONTAINER_FD, at, at, TRIAL) == 0;
+	munmap(memory, TRIAL);
+	return can;
 }
 
 static uint32_t
@@ -77,7 +112,7 @@ refer(struct port *port, struct pkt *pkt, const struct pkt_tail *tail)
 	shared->free_cb = let_go;
 	shared->fcb_opaque = tail->pins;
 	rte_mbuf_ext_refcnt_set(shared, 1);
-	rte_pktmbuf_attach_extbuf(mbuf, bytes, RTE_BAD_IOVA, tail->len, shared); /* read by the CPU alone */
+	rte_pktmbuf_attach_extbuf(mbuf, bytes, (rte_iova_t)(uintptr_t)bytes, tail->len, shared);
 	mbuf->data_len = tail->len;
 	mbuf->pkt_len = tail->len;
 	CHECK(rte_pktmbuf_chain(pkt->handle, mbuf) == 0);

@@ -8,11 +8,14 @@
  * Threads: arena_take and arena_give on the owner only; arena_active on any;
  *   arena_trim on a thread that may wait (never a worker).
  * Memory: no reservation; pages given back stay with the process ("dirty")
- *   until arena_trim, so that no worker ever calls madvise.
+ *   until arena_trim, so that no worker ever calls madvise. With arena_pages, addresses are
+ *   reserved, and pages taken with their first use; those stay: a device may know them by
+ *   what the IOMMU was told once, and what the system put in their place later it would not see.
  */
 #ifndef STORE_ARENA_H
 #define STORE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +26,14 @@ enum { ARENA_LARGE_MIN = 16384 };
 
 struct arena;
 
-/* Main thread. NULL with *error when the system refuses. */
-struct arena *arena_create(struct error *error) MUST_USE;
+/* For items that devices read where they stand. */
+struct arena_pages {
+	bool (*share)(void *memory, uint64_t len); /* makes pages known to the devices; false: impossible, and there is no more memory. The owner, or main */
+	uint64_t bytes_max; /* as many there may be; addresses are reserved for so many */
+};
+
+/* Main thread. pages NULL: no device reads items. NULL with *error when the system refuses. */
+struct arena *arena_create(const struct arena_pages *pages, struct error *error) MUST_USE;
 /* Main thread. Everything taken from it is gone. */
 void arena_destroy(struct arena *arena);
 

@@ -4,6 +4,12 @@
 #include "base/check.h"
 #include "store/flush.h"
 
+/*
+ * Of an arena that is shared with devices, beside twice the budget: small items and large ones may each have had all of it
+ * in their time, and such pages do not change sides.
+ */
+enum { SHARED_EXTRA = 64 << 20 };
+
 /* 80 %: above that rte_hash moves keys ever longer ways, and fewer sit in their first bucket. */
 static uint32_t
 limit_of(uint32_t entries)
@@ -70,6 +76,8 @@ enum status
 shard_init(struct shard *shard, const struct store_config *config, const struct flush *flush,
     struct error *error)
 {
+	struct arena_pages pages;
+
 	shard->clock.node = config->node;
 	shard->flush = flush;
 	shard->entries = entries_of(config);
@@ -89,7 +97,8 @@ shard_init(struct shard *shard, const struct store_config *config, const struct 
 	shard->map = keymap_create(shard->entries, error);
 	if (!shard->map)
 		return error->status;
-	shard->arena = arena_create(error);
+	pages = (struct arena_pages){ config->share, 2 * shard->budget_bytes + SHARED_EXTRA };
+	shard->arena = arena_create(config->share ? &pages : NULL, error);
 	return shard->arena ? STATUS_OK : error->status;
 }
 

@@ -27,6 +27,7 @@ struct store_config {
 	uint32_t expected_item_size; /* bytes of key + value, for sizing tables */
 	uint16_t node;               /* node index in versions, 0..1023 */
 	uint8_t secret[16];          /* of the keyed hash; random per process */
+	bool (*share)(void *memory, uint64_t len); /* makes items' pages known to devices (arena.h); NULL: none reads items */
 };
 
 struct store;

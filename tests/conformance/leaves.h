@@ -170,7 +170,7 @@ an_arena_gives_apart_memory_and_counts_it(void **state)
 	static uint8_t *blocks[BLOCKS];
 	static size_t sizes[BLOCKS];
 	struct error error;
-	struct arena *arena = arena_create(&error);
+	struct arena *arena = arena_create(NULL, &error);
 	struct prng prng = { 3 };
 	uint64_t total = 0;
 
@@ -201,7 +201,7 @@ static void
 destroying_an_arena_gives_everything_back(void **state)
 {
 	struct error error;
-	struct arena *arena = arena_create(&error);
+	struct arena *arena = arena_create(NULL, &error);
 
 	(void)state;
 	assert_non_null(arena);

@@ -21,10 +21,11 @@ struct arena {
 };
 
 struct arena *
-arena_create(struct error *error)
+arena_create(const struct arena_pages *pages, struct error *error)
 {
 	struct arena *arena = calloc(1, sizeof *arena);
 
+	CHECK(!pages); /* no device reads malloc's */
 	if (!arena) {
 		error_set(error, STATUS_NO_MEMORY, "store: no memory for an arena");
 		return NULL;
