@@ -267,7 +267,10 @@ node_stop(struct node *node)
 	core_destroy(node->core);
 	peer_io_destroy(node->peer_io);
 	local_destroy(node->local);
-	for (uint32_t i = WORKER_MAX; i-- > 0;) /* a shared device is closed by its first port, last */
+	for (uint32_t i = 0; i < WORKER_MAX; i++)
+		if (node->ports[i])
+			port_stop(node->ports[i]);
+	for (uint32_t i = 0; i < WORKER_MAX; i++)
 		if (node->ports[i])
 			port_close(node->ports[i]);
 	if (node->store)

@@ -69,6 +69,8 @@ int io_join(uint32_t worker) ON_MAIN;
 /* Opens worker i's port, starts it; mac is filled with the port's address. */
 struct port *port_open(const struct io_config *config, uint32_t worker, uint8_t mac[6],
     struct error *error) MUST_USE ON_MAIN;
+/* Nothing is at the NIC any more: its driver has freed all frames. Of all ports, before any is closed: queues of one device have pools of their own. */
+void port_stop(struct port *port) ON_MAIN;
 void port_close(struct port *port) ON_MAIN;
 
 /* At most n <= BURST_MAX received frames, contiguous, PKT_PENDING. */

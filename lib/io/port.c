@@ -233,12 +233,19 @@ fail:
 }
 
 void
-port_close(struct port *port)
+port_stop(struct port *port)
 {
-	if (port->owns_device) {
+	if (port->owns_device && !port->stopped) {
 		rte_eth_dev_stop(port->id);
 		rte_eth_dev_close(port->id);
 	}
+	port->stopped = true;
+}
+
+void
+port_close(struct port *port)
+{
+	port_stop(port);
 	rte_mempool_free(port->tail_pool);
 	rte_mempool_free(port->pool);
 	free(port);

@@ -14,6 +14,7 @@ struct port {
 	int fd; /* to sleep on; -1: the device has none */
 	bool tx_checksum, owns_device;
 	enum port_tails tails;
+	bool stopped;
 	bool interrupts; /* fd tells of frames only after rte_eth_dev_rx_intr_enable */
 	uint32_t worker;
 	struct rte_mempool *pool;

@@ -20,8 +20,12 @@ enum {
 	PAGE_LEN = 4096,
 	/* Dirty pages below this, and below 1/16 of the active ones, stay: they are used again. */
 	DIRTY_MIN = 2 << 20,
-	/* Pages are shared with devices so many bytes at a time, and jemalloc asks for few more than it needs. */
+	/*
+	 * Pages are shared with devices so many bytes at a time, and in so many steps at most: a vfio container knows 65535 pieces
+	 * for all shards (dma_entry_limit). jemalloc is to ask for few more than it needs.
+	 */
 	SHARE_LEN = 2 << 20,
+	SHARES_MAX = 512,
 	GROW_MAX = 8 << 20,
 };
 
@@ -31,6 +35,7 @@ struct region {
 	struct arena_pages pages;
 	uint8_t *base;
 	uint64_t used, shared;
+	uint64_t step; /* bytes shared at a time */
 };
 
 struct pool {
@@ -54,8 +59,8 @@ region_take(extent_hooks_t *hooks, void *wish, size_t size, size_t alignment, bo
 	(void)index;
 	if ((wish && wish != region->base + at) || at > region->pages.bytes_max || size > region->pages.bytes_max - at)
 		return NULL;
-	for (; region->shared < at + size; region->shared += SHARE_LEN)
-		if (!region->pages.share(region->base + region->shared, SHARE_LEN))
+	for (; region->shared < at + size; region->shared += region->step)
+		if (!region->pages.share(region->base + region->shared, region->step))
 			return NULL;
 	region->used = at + size;
 	*zero = *commit = true;
@@ -103,7 +108,10 @@ region_init(struct region *region, const struct arena_pages *pages)
 	uint8_t *memory;
 
 	*region = (struct region){ .hooks = { .alloc = region_take, .split = region_split, .merge = region_merge }, .pages = *pages };
-	region->pages.bytes_max = (pages->bytes_max + SHARE_LEN - 1) / SHARE_LEN * SHARE_LEN;
+	region->step = (pages->bytes_max / SHARES_MAX + SHARE_LEN - 1) / SHARE_LEN * SHARE_LEN;
+	if (region->step == 0)
+		region->step = SHARE_LEN;
+	region->pages.bytes_max = (pages->bytes_max + region->step - 1) / region->step * region->step;
 	len = region->pages.bytes_max + SHARE_LEN; /* to begin at a huge page */
 	memory = reserve(len);
 	if (memory == MAP_FAILED)

@@ -30,8 +30,9 @@ share(void *memory, uint64_t len)
 	allowed -= len;
 	if (!first)
 		first = end = at;
-	assert_ptr_equal(at, end); /* one behind the other: an IOMMU need not know of many pieces */
-	assert_int_equal((uintptr_t)at % len, 0);
+	assert_ptr_equal(at, end); /* one behind the other: DPDK's list of them is short */
+	assert_int_equal((uintptr_t)at % (2 * MIB), 0);
+	assert_int_equal(len % (2 * MIB), 0);
 	end = at + len;
 	return true;
 }
@@ -48,9 +49,9 @@ needs_jemalloc(void)
 }
 
 static struct arena *
-create(uint64_t allow)
+create_of(uint64_t bytes_max, uint64_t allow)
 {
-	struct arena_pages pages = { share, BYTES_MAX };
+	struct arena_pages pages = { share, bytes_max };
 	struct error error;
 	struct arena *arena;
 
@@ -60,6 +61,12 @@ create(uint64_t allow)
 	calls = 0;
 	arena = arena_create(&pages, &error);
 	return arena;
+}
+
+static struct arena *
+create(uint64_t allow)
+{
+	return create_of(BYTES_MAX, allow);
 }
 
 static void
@@ -129,6 +136,24 @@ what_cannot_be_made_known_is_no_memory(void **state)
 	arena_destroy(arena);
 }
 
+/* A cache of 100 GiB needs no more pieces than one of 1 GiB; nothing of it is taken before it is used. */
+static void
+large_arenas_are_shared_in_larger_pieces(void **state)
+{
+	const uint64_t bytes_max = 100ull << 30;
+	struct arena *arena = create_of(bytes_max, 600ull * MIB);
+	uint8_t *block;
+
+	(void)state;
+	assert_non_null(arena);
+	block = arena_take(arena, MIB);
+	assert_non_null(block);
+	is_shared(block, MIB);
+	assert_true((uint64_t)(end - first) / calls >= bytes_max / 512);
+	arena_give(arena, block, MIB);
+	arena_destroy(arena);
+}
+
 static void
 a_system_that_shares_nothing_makes_no_arena(void **state)
 {
@@ -143,6 +168,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_block_stands_in_pages_that_were_made_known),
 		cmocka_unit_test(what_cannot_be_made_known_is_no_memory),
+		cmocka_unit_test(large_arenas_are_shared_in_larger_pieces),
 		cmocka_unit_test(a_system_that_shares_nothing_makes_no_arena),
 	};
 

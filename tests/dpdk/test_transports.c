@@ -32,7 +32,7 @@ static const struct io_profile vhost = { .name = "vhost", .driver = "net_vhost",
 	.mbufs = 4096, .queues = 1, .external_tx = true };
 static const struct io_profile virtio_user = { .name = "virtio-user", .driver = "net_virtio_user",
 	.arguments = "path={interface},queues=1,queue_size=1024", .eal = "--single-file-segments",
-	.rx_descriptors = 1024, .tx_descriptors = 1024, .mbufs = 4096, .queues = 1 };
+	.rx_descriptors = 1024, .tx_descriptors = 1024, .mbufs = 4096, .queues = 1, .external_tx = true };
 
 /* One end of a link, in the process that has it. */
 struct end {
@@ -198,9 +198,15 @@ static int
 virtio_user_returns(void)
 {
 	struct end *end = open_end(&virtio_user, true);
+	struct port_info info;
 	struct pkt pkt;
 
+	/* Whatever the profile says: the switch cannot see memory that it has no file of. */
+	port_info(end->port, &info);
+	CHECK(info.tails == PORT_TAILS_MEMORY);
+	end->refers = true;
 	send_payload(end, 1);
+	CHECK(counter_read(&end->counters, COUNTER_TX_REFERRED) == 0 && end->pins == 0);
 	for (uint32_t i = 0; i < UDP_PAYLOAD_MAX && receive(end, &pkt); i++) {
 		pkt.disposition = PKT_SEND;
 		port_tx(end->port, &pkt, 1, &end->counters);

@@ -37,6 +37,7 @@ def test_a_kernel_interface(start, connect, profile):
     worker = node.get("/workers")[0]
     assert (worker["interface"], worker["driver"]) == ("e0", "net_" + profile)
     assert worker["rx_frames"] >= 2
+    assert worker["large_values"] == {"af_xdp": "copied:profile", "af_packet": "referred"}[profile]
     assert node.stop() == 0
 
 
@@ -75,6 +76,7 @@ def test_virtio_user_meets_vhost(start, path):
                   node="n2").ready()
     assert guest.get("/healthz")["status"] == "ok"
     assert guest.get("/workers")[0]["driver"] == "net_virtio_user"
+    assert switch.get("/workers")[0]["large_values"] == "referred"
     assert guest.stop() == 0
     assert switch.get("/healthz")["status"] == "ok"  # it outlives its peer
     assert switch.stop() == 0
