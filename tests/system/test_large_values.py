@@ -186,3 +186,23 @@ def test_the_client_library_gets_a_megabyte(lab):
     done = lab.exec("slipring", "get", "library", text=False)
     assert done.stdout.rstrip(b"\n") == value.rstrip(b"\n")
     assert lab.counters()["tx_referred"] - before > 700
+
+
+def test_what_another_node_answers_arrives_too():
+    """A node asks another for its keys. Such answers stand in a slot or a block, and are copied; its own keys' are referred to."""
+    with rack.lab("vc", cluster=True, nodes=2, profile="af_packet", no_huge=True, settings={"memory": "64M"}) as lab:
+        client, values = lab.client(), {b"of-either-%d" % i: bytes_of(i, 1300) for i in range(20)}
+        for key, value in values.items():
+            client.set(key, value)
+        for key, value in values.items():
+            assert client.get(key) == value
+        for i in range(4):
+            store(lab, b"large-%d" % i, bytes_of(i))
+            fetch(lab, MEMCACHED, b"large-%d" % i, bytes_of(i), 2)
+            fetch(lab, RESP, b"large-%d" % i, bytes_of(i), 2)
+            store(lab, b"large-%d" % i, b"small")
+        for node in ("n1", "n2"):
+            figures = lab.counters(node)
+            assert figures["items"] > 0 and figures["drop_tx_chain"] == 0
+            rack.wait_for(lambda: lab.counters(node)["retired"] == 0, 10, f"replaced items of {node} are freed")
+        assert lab.counters()["tx_referred"] > 700
