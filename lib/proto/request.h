@@ -68,7 +68,7 @@ const char *op_name(enum op op); /* "get", ...; "unknown" for a number without a
 
 enum request_flag {
 	REQUEST_ADD = 1,       /* SET, UPLOAD_COMMIT only when missing */
-	REQUEST_REPLACE = 2,   /* SET, UPLOAD_COMMIT only when present */
+	REQUEST_REPLACE = 2,   /* SET, UPLOAD_COMMIT, SIGNED INCR only when present */
 	REQUEST_CAS = 4,       /* only when the version is `version` */
 	REQUEST_CREATE = 8,    /* INCR, DECR: create from `initial` when missing */
 	REQUEST_RANGE = 16,    /* GET: from `offset` of `version` */
@@ -94,7 +94,7 @@ enum request_option {
 	REQUEST_TTL_SOME = 16,    /* TOUCH: only with one */
 	REQUEST_TTL_LATER = 32,   /* TOUCH: only when the new expiry is later (no expiry is the latest) */
 	REQUEST_TTL_EARLIER = 64, /* TOUCH: only when it is earlier */
-	REQUEST_SIGNED = 128,     /* INCR: by the signed `delta`; a missing key counts as 0; keeps the expiry; overflow is an error */
+	REQUEST_SIGNED = 128,     /* INCR: by the signed `delta`; a missing key counts as 0, without REPLACE; keeps the expiry; overflow is an error */
 	REQUEST_FLOAT = 256,      /* INCR: by the decimal number in `value`; the response's value is the new one's text */
 	REQUEST_CREATE_EMPTY = 512, /* APPEND, PREPEND: a missing key counts as empty */
 	REQUEST_ITEM = 1024,      /* SET and the like: the value stands in `item` already, which is published */

@@ -1,10 +1,10 @@
-/* resp_script.c - EVAL and its kin: no scripts are run, but those of locks are known by sight and done by the executor. */
+/* resp_script.c - EVAL and its kin: no scripts are run, but those of locks and counters are known by sight and done by the executor. */
 #include <ctype.h>
 #include <stdio.h>
 
 #include "proto/resp.h"
 
-enum action { DELETE, DELETE_TELL, DELETE_ALL, PEXPIRE, EXPIRE, EXTEND, EXTEND_ALL, ACQUIRE_ALL, ACQUIRE, OBTAIN, LOCK };
+enum action { DELETE, DELETE_TELL, DELETE_ALL, PEXPIRE, EXPIRE, EXTEND, EXTEND_ALL, ACQUIRE_ALL, ACQUIRE, OBTAIN, LOCK, INCRBY, INCRBY_PRESENT };
 
 static const struct {
 	enum action action;
@@ -431,6 +431,25 @@ ask_deletes(struct resp_parse *p, uint32_t keys, const struct view *argv)
 	}
 }
 
+/* INCRBY, or INCRBY of a key that is there. */
+static void
+ask_count(struct resp_parse *p, bool present, const struct view *argv)
+{
+	struct request *request;
+	int64_t delta;
+
+	if (!resp_number(argv[0], &delta)) {
+		resp_refuse(p, RESP_REPLY_NOT_INTEGER);
+		return;
+	}
+	request = resp_key_request(p, OP_INCR, p->args.at[3]);
+	if (!request)
+		return;
+	request->options = REQUEST_SIGNED;
+	request->flags = present ? REQUEST_REPLACE : 0;
+	request->delta = (uint64_t)delta;
+}
+
 static void
 ask(struct resp_parse *p, enum resp_script script, uint32_t keys, const struct view *argv)
 {
@@ -460,6 +479,10 @@ ask(struct resp_parse *p, enum resp_script script, uint32_t keys, const struct v
 		break;
 	case LOCK:
 		ask_set(p, p->args.at[3], argv, resp_is(argv[2], "yes") ? 0 : REQUEST_REPLACE, REQUEST_COMPARE);
+		break;
+	case INCRBY:
+	case INCRBY_PRESENT:
+		ask_count(p, action == INCRBY_PRESENT, argv);
 		break;
 	}
 }
@@ -499,6 +522,7 @@ resp_compose_eval(struct resp_compose *c, const struct resp_run *run)
 {
 	const struct response *response = run->responses;
 	struct resp_args args;
+	enum action action;
 	uint32_t done = 0;
 
 	for (uint32_t i = 0; i < run->count; i++)
@@ -507,11 +531,16 @@ resp_compose_eval(struct resp_compose *c, const struct resp_run *run)
 		c->state->memory->failed = done != run->count;
 		return;
 	}
+	resp_args_of(c, run, &args);
+	action = scripts[script_of(c->state, run->command->verb, args.at[1])].action;
+	if ((action == INCRBY || action == INCRBY_PRESENT) && response->status != OP_STATUS_NOT_FOUND) {
+		resp_compose_number(c, run);
+		return;
+	}
 	for (uint32_t i = 0; i < run->count; i++)
 		if (resp_failed(c, &response[i]))
 			return;
-	resp_args_of(c, run, &args);
-	switch (scripts[script_of(c->state, run->command->verb, args.at[1])].action) {
+	switch (action) {
 	case DELETE_TELL:
 		resp_integer(&c->out, response->status == OP_STATUS_NOT_FOUND ? -1 : (int64_t)done);
 		break;
@@ -524,6 +553,9 @@ resp_compose_eval(struct resp_compose *c, const struct resp_run *run)
 			resp_integer(&c->out, 1);
 		else
 			resp_null(c);
+		break;
+	case INCRBY_PRESENT: /* and missing: false */
+		resp_null(c);
 		break;
 	case LOCK:
 		if (done)

@@ -64,6 +64,10 @@ write_signed(struct serve *serve, const struct now *now, const struct request *r
 	uint32_t len;
 
 	serve_count(serve, old ? COUNTER_INCR_HITS : COUNTER_INCR_MISSES);
+	if (!old && (request->flags & REQUEST_REPLACE)) {
+		respond(response, OP_STATUS_NOT_FOUND);
+		return;
+	}
 	if (old && !signed_parse(item_value(old), &number)) {
 		respond(response, OP_STATUS_NOT_A_NUMBER);
 		return;

@@ -9,7 +9,7 @@
 
 #include "serve/state.h"
 
-/* INCR with REQUEST_SIGNED. NOT_A_NUMBER: the value is none; BAD_RANGE: the sum is none of 64 bits. */
+/* INCR with REQUEST_SIGNED. NOT_FOUND: with REPLACE; NOT_A_NUMBER: the value is none; BAD_RANGE: the sum is none of 64 bits. */
 void write_signed(struct serve *serve, const struct now *now, const struct request *request,
     struct response *response) ON_WORKER;
 /* INCR with REQUEST_FLOAT. NOT_A_NUMBER: one of both is none; BAD_RANGE: the sum is infinite, or none. */

@@ -15,6 +15,7 @@ class Deviation:
 
 
 UNKNOWN = rb"-ERR unknown command .*"
+COUNT = "return redis.call('incrby', KEYS[1], ARGV[1])"
 
 DEVIATIONS = [
     Deviation("version", ("INFO", "server"), rb".*redis_version:7\.0\.15\r\n.*", rb".*redis_version:7\.2\.4\r\nslipring_version:.*"),
@@ -33,6 +34,10 @@ DEVIATIONS = [
     Deviation("msetnx-64", ("MSETNX", *[f"m{i}" for i in range(130)]), rb":1\r\n", rb"-ERR too many keys for MSETNX: 64 at most\r\n"),
     Deviation("watch-64", ("WATCH", *[f"m{i}" for i in range(65)]), rb"\+OK\r\n", rb"-ERR too many keys watched: 64 at most\r\n"),
     Deviation("scripts", ("EVAL", "return 1", "0"), rb":1\r\n", rb"-ERR scripts are not run, .*"),
+    Deviation("script-errors", ("EVAL", COUNT, "1", "a", "1"), rb"-ERR value is not an integer or out of range script: .*",
+              rb"-ERR value is not an integer or out of range\r\n", (("SET", "a", "x"),)),
+    Deviation("script-numbers", ("EVAL", COUNT, "1", "a", "1"), rb":9007199254740992\r\n", rb":9007199254740993\r\n",
+              (("SET", "a", "9007199254740992"),)),
     Deviation("config-set", ("CONFIG", "SET", "maxmemory", "0"), rb"\+OK\r\n", rb"-ERR settings stand in the node's configuration.*"),
     Deviation("resetstat", ("CONFIG", "RESETSTAT"), rb"\+OK\r\n", rb"-ERR counters are never reset\r\n"),
     Deviation("setinfo", ("CLIENT", "SETINFO", "LIB-NAME", "x"), rb"-ERR unknown subcommand 'SETINFO'.*", rb"\+OK\r\n"),

@@ -440,6 +440,37 @@ def test_scripts_of_locks(pair, name):
             both_same(pair, "PTTL", "lock")
 
 
+INCRBY = "redis.call('INCRBY', KEYS[1], ARGV[1])"
+SCRIPTS_OF_COUNTERS = {
+    "count": f"\n                    return {INCRBY}\n                    ",
+    "count_present": f"local exists = redis.call('EXISTS', KEYS[1])\nif (exists == 1) then\n return {INCRBY}\nelse return false end\n",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS_OF_COUNTERS)
+def test_scripts_of_counters(pair, name):
+    """As INCRBY counts, or only what is there. Of errors, Redis tells the line besides: script-errors in resp_deviations.py."""
+    script = SCRIPTS_OF_COUNTERS[name]
+    for value in (None, "0", "-7", "41", "", "word", " 1", "9223372036854775807", "-9223372036854775808"):
+        for delta in ("1", "-1", "0", "1000000000", "word", "9223372036854775808"):
+            both_same(pair, "DEL", "n")
+            if value is not None:
+                both_same(pair, "SET", "n", value, "PX", "100000")
+            if value is None and delta in ("word", "9223372036854775808") and name == "count_present":
+                continue  # Redis looks for the key first; a node reads the number first
+            theirs, ours = pair.both("EVAL", script, "1", "n", delta)
+            if ours.startswith(b":") and abs(int(ours[1:])) > 1 << 53:  # script-numbers
+                assert theirs.startswith(b":") and ours[1:] == both_same(pair, "GET", "n").split(b"\r\n", 1)[1], (value, delta, theirs, ours)
+            else:
+                assert theirs.split(b" script: ")[0].rstrip() == ours.rstrip(), (value, delta, theirs, ours)
+            both_same(pair, "GET", "n")
+            both_same(pair, "PTTL", "n")
+    sha1 = both_same(pair, "SCRIPT", "LOAD", script)[5:45]
+    both_same(pair, "SET", "n", "1")
+    both_same(pair, "EVALSHA", sha1, "1", "n", "5")
+    both_same(pair, "EVALSHA", sha1, "1", "none", "5")
+
+
 @pytest.mark.parametrize("name", SCRIPTS_OF_MANY)
 def test_scripts_of_locks_on_many_keys(pair, name):
     for held in ((), ("l1",), ("l1", "l2"), ("l1", "l2", "l3")):
