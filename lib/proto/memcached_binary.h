@@ -36,6 +36,7 @@ enum binary_reply {
 #define BINARY_REPLY(suffix, status, text) BINARY_##suffix,
 #include "proto/memcached_binary_reply.def"
 #undef BINARY_REPLY
+	BINARY_LATER, /* of OP_DELETE: none, the session owes it */
 	BINARY_REPLY_COUNT
 };
 

@@ -138,6 +138,8 @@ put_response(struct memcached_stream *out, const struct request *request, const 
 	bool quiet;
 	uint8_t opcode = memcached_binary_loud(request->verb, &quiet);
 
+	if (request->local == BINARY_LATER)
+		return;
 	/* A flush that other nodes took part in keeps their status there. */
 	if (request->local != BINARY_EMPTY && (opcode != BINARY_FLUSH || request->op == OP_NONE)) {
 		put_reply(out, request, request->local, 0);

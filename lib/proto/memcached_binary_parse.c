@@ -87,6 +87,36 @@ skip_value(struct parser *p)
 	p->session->skip = rest;
 }
 
+/* The value that is thrown away has not come yet: the reply shall not come before. What is deleted goes at once. */
+static void
+owe_reply(struct parser *p)
+{
+	struct request *last = &p->pass->requests[p->count - 1];
+
+	p->session->owed = last->local;
+	p->session->get_verb = p->header.wire_opcode;
+	p->session->owed_opaque = p->header.opaque;
+	if (last->op == OP_NONE)
+		p->count--;
+	else
+		last->local = BINARY_LATER;
+}
+
+/* What of a value is to be thrown away; then its reply is due. */
+static void
+skip_rest(struct parser *p)
+{
+	struct memcached_session *session = p->session;
+
+	p->at = session->skip < p->input.len ? session->skip : p->input.len;
+	session->skip -= p->at;
+	if (session->skip > 0 || session->owed == BINARY_EMPTY)
+		return;
+	p->header = (struct header){ .wire_opcode = session->get_verb, .opaque = session->owed_opaque };
+	add_reply(p, session->owed);
+	session->owed = BINARY_EMPTY;
+}
+
 /* memcached's realtime(): up to 30 days relative, above that seconds since 1970. */
 static uint64_t
 expiry_of(const struct parser *p, const uint8_t *bytes)
@@ -373,6 +403,8 @@ take_packet(struct parser *p)
 		p->count = before;
 		return false;
 	}
+	if (p->session->skip > 0)
+		owe_reply(p);
 	return !p->pass->close && !p->pass->body;
 }
 
@@ -383,8 +415,7 @@ memcached_binary_parse(struct stream_pass *pass)
 	struct parser p = { .pass = pass, .session = session, .input = pass->input };
 	bool on = true;
 
-	p.at = session->skip < p.input.len ? session->skip : p.input.len;
-	session->skip -= p.at;
+	skip_rest(&p);
 	if (session->step == STEP_VALUE && !pass->body_done) {
 		on = false;
 	} else if (session->step == STEP_VALUE) {

@@ -144,6 +144,23 @@ take_value(struct memcached_parser *p, struct stream_pass *pass)
 	return true;
 }
 
+/* The command's data has not come yet: its reply shall not come before. What it deletes goes at once. */
+static void
+owe_reply(struct memcached_parser *p)
+{
+	struct request *last = p->count > p->command_first ? &p->requests[p->count - 1] : NULL;
+
+	if (!last || (last->verb & VERB_QUIET))
+		return;
+	if (last->verb == VERB_TOO_LARGE) {
+		last->verb |= VERB_QUIET;
+		p->session->owed = LINE_TOO_LARGE;
+	} else {
+		p->session->owed = last->local;
+		p->count--;
+	}
+}
+
 /* One whole command. False: there is none, or no room for it. */
 static bool
 take_command(struct memcached_parser *p, struct stream_pass *pass)
@@ -160,8 +177,11 @@ take_command(struct memcached_parser *p, struct stream_pass *pass)
 	if (p->value) {
 		p->value = false;
 		ask_for_value(p, pass, line);
-		return !pass->body;
 	}
+	if (p->session->skip > 0)
+		owe_reply(p);
+	if (pass->body)
+		return false;
 	if (p->full || p->wanted) {
 		p->count = p->command_first;
 		p->at = p->text_at;
@@ -180,6 +200,10 @@ skip_data(struct memcached_parser *p)
 
 	p->at += len;
 	p->session->skip -= len;
+	if (p->session->skip == 0 && p->session->owed != LINE_NONE) {
+		memcached_parser_line(p, p->session->owed, false);
+		p->session->owed = LINE_NONE;
+	}
 }
 
 static void

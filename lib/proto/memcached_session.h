@@ -5,7 +5,7 @@
  *   spoken, the command whose value is on its way, the get that goes on, data that is to be skipped.
  * Threads: the owner lcore's. Memory: `held` is a block of the connection's.
  * Invariants: 1. held is there from the command to the pass behind its reply, which it waits for (settle).
- *   2. at most one of skip, get_op and STEP_VALUE is set.
+ *   2. at most one of skip, get_op and STEP_VALUE is set. 3. owed is 0 when skip is.
  */
 #ifndef PROTO_MEMCACHED_SESSION_H
 #define PROTO_MEMCACHED_SESSION_H
@@ -44,9 +44,15 @@ struct memcached_session {
 	uint8_t get_op, get_verb; /* the get that goes on in the next pass; 0: none */
 	bool failed;            /* composer: the get that goes on has its error line */
 	bool authenticated, sasl_started;
+	/*
+	 * The reply to the command whose data is thrown away: it waits for the last byte, as memcached's does. There are
+	 * clients that lose their place when they are answered before they have sent all.
+	 */
+	uint8_t owed;           /* enum memcached_line or binary_reply; 0: none */
 	uint32_t skip;          /* bytes of data that are to be thrown away */
 	uint32_t line_left;     /* bytes of the line of the get that goes on */
 	uint32_t scanned;       /* unread bytes that are known to hold no line end */
+	uint32_t owed_opaque;   /* binary, and its opcode stands in get_verb */
 	uint64_t get_expiry_ms;
 	struct memcached_held *held;
 };
