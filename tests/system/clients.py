@@ -15,19 +15,51 @@ PROGRAMS = os.path.join(rack.ROOT, "tests/clients")
 MODULES = os.path.join(rack.ROOT, "build/clients/node_modules")
 PATH = os.environ["PATH"] + ":/usr/sbin:/usr/bin:/usr/local/bin"
 RUNNERS = {".py": ["/usr/bin/python3", "-B"], ".js": ["node"], ".rb": ["ruby"], ".php": ["php"], ".pl": ["perl"]}
+BUILT = os.path.join(rack.ROOT, "build/clients")
+GOPATH = "/usr/share/gocode"
+GOMEMCACHE, REDIGO = (f"{GOPATH}/src/github.com/{name}" for name in ("bradfitz/gomemcache", "gomodule/redigo"))
+SPYMEMCACHED = "/usr/share/java/spymemcached.jar"
 SETTINGS = {"memory": "128M"}
 
 
+def is_there(what):
+    """Of a program, Python's module (py:), node's (npm:) or a file."""
+    kind, _, name = what.rpartition(":")
+    if kind == "py":
+        return os.path.isdir(f"/usr/lib/python3/dist-packages/{name}") or os.path.exists(f"/usr/lib/python3/dist-packages/{name}.py")
+    if kind == "npm":
+        return shutil.which("node") and os.path.isdir(os.path.join(MODULES, name))
+    return os.path.exists(name) if name.startswith("/") else shutil.which(name, path=PATH)
+
+
 def have(*wanted):
-    """Skips the test, naming what is not here: programs, Python modules (py:), node's (npm:) or files."""
+    """Skips the test, naming what is not here."""
     for what in wanted:
-        kind, _, name = what.rpartition(":")
-        there = {"": lambda: os.path.exists(name) if name.startswith("/") else shutil.which(name, path=PATH),
-                 "py": lambda: os.path.isdir(f"/usr/lib/python3/dist-packages/{name}")
-                 or os.path.exists(f"/usr/lib/python3/dist-packages/{name}.py"),
-                 "npm": lambda: shutil.which("node") and os.path.isdir(os.path.join(MODULES, name))}[kind]()
-        if not there:
+        if not is_there(what):
             pytest.skip(f"{what} is not installed: scripts/deps test")
+
+
+def compiled(target, sources, command, **env):
+    """Runs the compiler unless `target` is there and no older than its sources; nothing is fetched."""
+    paths = [os.path.join(PROGRAMS, name) for name in sources]
+    if not os.path.exists(target) or os.path.getmtime(target) < max(map(os.path.getmtime, paths)):
+        os.makedirs(BUILT, exist_ok=True)
+        done = subprocess.run([*command, *paths], env={**os.environ, "PATH": PATH, **env}, text=True, capture_output=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return target
+
+
+def runner(name):
+    """The command that runs a program of tests/clients."""
+    stem, kind = os.path.splitext(name)
+    if kind == ".go":
+        target = os.path.join(BUILT, stem)
+        return [compiled(target, [name, "checks.go"], ["go", "build", "-o", target], GO111MODULE="off", GOPATH=GOPATH, GOFLAGS="",
+                         GOCACHE=os.path.join(BUILT, "go-cache"))]
+    if kind == ".java":
+        compiled(os.path.join(BUILT, f"{stem}.class"), [name], ["javac", "-nowarn", "-d", BUILT, "-cp", SPYMEMCACHED])
+        return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", f"{BUILT}:{SPYMEMCACHED}", stem]
+    return [*RUNNERS.get(kind, []), name if name.startswith("/") else os.path.join(PROGRAMS, name)]
 
 
 def settings(**more):
@@ -55,9 +87,7 @@ class End:
 
     def program(self, name, protocol, *arguments, timeout=60):
         """A program of tests/clients; what it found wrong is the failure."""
-        runner = RUNNERS.get(os.path.splitext(name)[1], [])
-        path = name if name.startswith("/") else os.path.join(PROGRAMS, name)
-        done = self.run(*runner, path, self.host, self.port[protocol], *arguments, timeout=timeout, check=False)
+        done = self.run(*runner(name), self.host, self.port[protocol], *arguments, timeout=timeout, check=False)
         lines = done.stdout.splitlines()
         bad = [line for line in lines if line.startswith("not ok")]
         assert not bad and done.returncode == 0, "\n".join(bad) or f"status {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}"

@@ -9,10 +9,11 @@ import pytest
 import clients
 import cluster as lab_cluster
 import rack
-from clients import End, have
+from clients import GOMEMCACHE, REDIGO, SPYMEMCACHED, End, have
 
 NODES = ("n1", "n2", "n3")
 PORTS = (7001, 7002, 7003)
+MEMCACHED_PORTS = (7011, 7012, 7013)
 
 
 @contextlib.contextmanager
@@ -75,6 +76,50 @@ def test_client_goes_to_the_owner(end, client):
     end.program(program, "resp", *arguments)
     if end.kind == "node":
         assert forwarded(end) - before < 60, "the client's slots are not the owners'"
+
+
+SHARING = {
+    "gomemcache": ("gomemcache.go", [], ["go", GOMEMCACHE]),
+    "spymemcached-text": ("Spymemcached.java", ["text"], ["javac", SPYMEMCACHED]),
+    "django-pymemcache": ("django_cache.py", ["pymemcache"], ["py:django", "py:pymemcache"]),
+}
+
+
+@pytest.fixture(scope="module")
+def three_memcached(ends):
+    """Three servers of memcached on loopback of the client's namespace."""
+    have("memcached")
+    end = End(ends["node"].lab, "oracle", "127.0.0.1", memcached=MEMCACHED_PORTS[0])
+    with contextlib.ExitStack() as stack:
+        for port in MEMCACHED_PORTS:
+            stack.enter_context(end.background("memcached", "-l", "127.0.0.1", "-p", port, "-u", "nobody", "-I", "2m",
+                                               ready=lambda port=port: end.listens(port)))
+        yield end
+
+
+@pytest.mark.parametrize("kind", ("oracle", "node"))
+@pytest.mark.parametrize("client", SHARING)
+def test_client_that_shares_keys_among_servers(ends, request, client, kind):
+    """memcached's clients know of no cluster: they choose among the servers by a hash of their own, mostly not the owner."""
+    program, arguments, wanted = SHARING[client]
+    have(*wanted)
+    if kind == "oracle":
+        end, others = request.getfixturevalue("three_memcached"), [f"127.0.0.1:{port}" for port in MEMCACHED_PORTS[1:]]
+    else:
+        end = ends["node"]
+        others = [f"{end.lab.address(node)}:{end.port['memcached']}" for node in NODES[1:]]
+    before = forwarded(ends["node"])
+    end.program(program, "memcached", *arguments, *others)
+    assert (forwarded(ends["node"]) - before > 100) == (kind == "node")
+
+
+@pytest.mark.parametrize("client,wanted", (("redigo.go", ["go", REDIGO]), ("django_cache.py", ["py:django", "py:django_redis"])))
+def test_client_that_knows_of_one_server(ends, client, wanted):
+    """What test_clients_redis.py compares with Redis, at one node of three: most keys are another's."""
+    have(*wanted)
+    before = forwarded(ends["node"])
+    ends["node"].program(client, "resp", *(["django-redis"] if client == "django_cache.py" else []), "cluster")
+    assert forwarded(ends["node"]) - before > 100
 
 
 def test_cli_follows_and_asks_around(end):

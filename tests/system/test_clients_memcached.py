@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from clients import PATH, PROGRAMS, have
+from clients import GOMEMCACHE, PATH, PROGRAMS, SPYMEMCACHED, have
 
 CLIENTS = {
     "pymemcache": ("pymemcache_client.py", [], ["py:pymemcache"]),
@@ -18,6 +18,11 @@ CLIENTS = {
     "memjs": ("memjs.js", [], ["npm:memjs"]),
     "memcached-npm": ("memcached_npm.js", [], ["npm:memcached"]),
     "cache-memcached-fast": ("perl_client.pl", ["memcached"], ["/usr/share/doc/libcache-memcached-fast-perl"]),
+    "gomemcache": ("gomemcache.go", [], ["go", GOMEMCACHE]),
+    "spymemcached-text": ("Spymemcached.java", ["text"], ["javac", SPYMEMCACHED]),
+    "spymemcached-binary": ("Spymemcached.java", ["binary"], ["javac", SPYMEMCACHED]),
+    "django-pymemcache": ("django_cache.py", ["pymemcache"], ["py:django", "py:pymemcache"]),
+    "django-pylibmc": ("django_cache.py", ["pylibmc"], ["py:django", "py:pylibmc"]),
     "200-connections-text": ("many.py", ["text"], []),
     "200-connections-binary": ("many.py", ["binary"], []),
 }

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from clients import MODULES, PROGRAMS, have
+from clients import MODULES, PROGRAMS, REDIGO, have
 
 HIREDIS = "/usr/include/hiredis/hiredis.h"
 
@@ -19,6 +19,8 @@ CLIENTS = {
     "php-redis": ("php_client.php", ["redis"], ["php", "/usr/share/doc/php-redis"]),
     "redis-rb": ("ruby_client.rb", ["redis"], ["ruby", "/usr/share/doc/ruby-redis"]),
     "perl-redis": ("perl_client.pl", ["redis"], ["/usr/share/doc/libredis-perl"]),
+    "redigo": ("redigo.go", [], ["go", REDIGO]),
+    "django-redis": ("django_cache.py", ["django-redis"], ["py:django", "py:django_redis"]),
     "first-words": ("connects.py", [], []),
     "200-connections": ("many.py", ["resp"], []),
 }

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import clients
-from clients import End, have
+from clients import SPYMEMCACHED, End, have, is_there
 
 
 @pytest.mark.parametrize("protocol,family", (("resp", "resp"), ("memcached", "text"), ("memcached", "binary")), ids=("resp", "text", "binary"))
@@ -77,6 +77,8 @@ def test_binary_clients_with_a_password(fresh, tmp_path):
     end.program("memjs.js", "memcached", "cache:open-sesame")
     end.program("ruby_client.rb", "memcached", "dalli", "cache:open-sesame")
     end.program("pylibmc_client.py", "memcached", "binary", "cache:open-sesame")
+    if is_there("javac") and is_there(SPYMEMCACHED):
+        end.program("Spymemcached.java", "memcached", "binary", "cache:open-sesame")
     for opcode, key, value in ((0, b"k", b""), (0x21, b"PLAIN", b"\0cache\0guess")):
         asked = struct.pack("!BBHBBHIIQ", 0x80, opcode, len(key), 0, 0, 0, len(key) + len(value), 0, 0) + key + value
         said = end.run("nc", "-N", "-w", "2", "H", "M", input=asked, text=False, check=False).stdout
