@@ -29,14 +29,17 @@ static uint64_t
 check_ooo(const struct tcp_conn *conn)
 {
 	uint32_t at = conn->rcv_nxt, count = 0, bytes = 0;
+	const struct tcp_slice *last = NULL;
 
 	for (const struct tcp_slice *slice = conn->ooo ? conn->ooo->first : NULL; slice; slice = slice->next) {
 		CHECK(seq_le(at, slice->seq) && slice->len > 0); /* 6 */
 		at = slice->seq + slice->len;
+		last = slice;
 		count++;
 		bytes += slice->size;
 	}
-	CHECK(!conn->ooo || (conn->ooo->count == count && conn->ooo->bytes == bytes && count <= 32 && bytes <= 65536));
+	CHECK(!conn->ooo || (conn->ooo->count == count && conn->ooo->bytes == bytes && count <= TCP_SLICES_MAX &&
+	    last == conn->ooo->last));
 	return bytes;
 }
 
@@ -110,7 +113,7 @@ tcp_check(struct tcp *tcp)
 		conns++;
 		live += tcp->conns[i].state != TCP_GONE;
 	}
-	CHECK(conns == tcp->conn_used && ooo == tcp->ooo_bytes); /* 6 */
+	CHECK(conns == tcp->conn_used && ooo == tcp->ooo_bytes && ooo <= tcp->config.ooo_bytes_max); /* 6 */
 	check_queue_of_waits(tcp);
 	check_queues_of_halves(tcp);
 	CHECK(tcp->table.count == live + tcp->half_count + tcp->wait_count); /* 8 */

@@ -48,6 +48,8 @@ enum {
 	TCP_LOOSE_MAX = 512,         /* segments of no connection that wait to be sent */
 	TCP_SYN_TRIES = 5,           /* SYN-ACKs after 1, 2, 4, 8, 16 s; given up 32 s later (RFC 9293 MUST-23 would have 3 min) */
 	TCP_PASS_BYTES = 65536,      /* of one connection before the next one has its turn */
+	TCP_OOO_FLOOR = 65536,       /* bytes of blocks beyond gaps that a connection may hold while there are any */
+	TCP_SLICES_MAX = 256, TCP_SLICE_MAX = 65536, /* blocks beyond gaps, and how large one becomes */
 	TCP_RECORDS_MAX = 672,       /* segments in flight: with full ones, 970 KB */
 	TCP_NONE = -1,
 };
@@ -134,7 +136,7 @@ struct tcp_slice {
 };
 
 struct tcp_ooo {
-	struct tcp_slice *first;
+	struct tcp_slice *first, *last;
 	uint32_t stamp, count, bytes;
 	uint32_t dsack_start, dsack_end; /* a duplicate to tell of once (RFC 2883); equal: none */
 	bool has_fin;           /* FIN came, at fin_seq */

@@ -191,6 +191,35 @@ segments_out_of_order_are_a_byte_array(void **state)
 	}
 }
 
+/* What a connection may hold beyond a gap shrinks as the total fills: who comes late still has some. */
+static void
+the_bound_out_of_order_shrinks_as_the_total_fills(void **state)
+{
+	enum { PEERS = 12, SEGMENTS = 100, LEN = 1460 };
+	uint32_t held[PEERS], some = 0;
+	uint64_t before;
+
+	(void)state;
+	rig->config.ooo_bytes_max = 2 << 20;
+	rig->config.input_max = 1 << 18;
+	for (uint32_t i = 0; i < PEERS; i++) {
+		struct rig_peer peer = rig_connect((uint16_t)(20000 + i), 1000, false);
+
+		before = rig->ooo_bytes;
+		for (uint32_t k = 0; k < SEGMENTS; k++) {
+			rig_in(&peer, TCP_ACK, 1001 + 1 + k * LEN, peer.ack, 60000, NULL, LEN);
+			rig_flush();
+		}
+		held[i] = (uint32_t)(rig->ooo_bytes - before);
+		assert_true(held[i] <= TCP_OOO_FLOOR || held[i] <= (rig->config.ooo_bytes_max - before) / 2);
+		assert_true(rig->ooo_bytes <= rig->config.ooo_bytes_max);
+		some += held[i] > 0;
+	}
+	assert_true(held[0] > TCP_OOO_FLOOR);
+	assert_true(held[PEERS - 1] < held[0]);
+	assert_true(some >= 9);
+}
+
 static void
 cookies_carry_a_connection_through_a_flood(void **state)
 {
@@ -379,6 +408,7 @@ main(void)
 		TEST(timeouts_follow_rfc_6298),
 		TEST(the_table_finds_what_is_in_it_and_nothing_else),
 		TEST(segments_out_of_order_are_a_byte_array),
+		TEST(the_bound_out_of_order_shrinks_as_the_total_fills),
 		TEST(cookies_carry_a_connection_through_a_flood),
 		TEST(a_cookie_is_too_old_after_two_turns_of_its_counter),
 		cmocka_unit_test(an_address_has_no_more_connections_than_it_may),
