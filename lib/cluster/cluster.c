@@ -395,7 +395,7 @@ packet_read(struct arrival *arrival, struct reader *in)
 	bool hello = false;
 
 	arrival->for_us = arrival->header.to_boot == c->config.boot || MUTATED(&c->config, BOOT_IGNORED);
-	arrival->member = members_find(&c->members, arrival->header.sender);
+	arrival->member = member_of(c, arrival->header.sender);
 	if (arrival->member && (arrival->member->record.boot != arrival->boot || arrival->member == c->self))
 		arrival->member = NULL;
 	if (data_read(arrival, in))

@@ -167,6 +167,7 @@ struct cluster {
 	uint64_t former_ns;    /* last asked whether a former life of this node lives */
 	uint64_t digest_from;  /* id where the next comparison of tables begins */
 	uint16_t hot_from;     /* position where passing on goes on */
+	uint16_t recent;       /* slot of the member that was asked for last */
 	bool watch_dirty;
 	/* of the step in progress */
 	uint64_t now_ns;

@@ -33,6 +33,20 @@ struct arrival {
 	struct draft answer;
 };
 
+/* members_find(), for who is asked for again and again. */
+static inline struct member *
+member_of(struct cluster *c, uint64_t id)
+{
+	struct member *member = &c->members.slots[c->recent];
+
+	if (member->used && member->id == id)
+		return member;
+	member = members_find(&c->members, id);
+	if (member)
+		c->recent = (uint16_t)(member - c->members.slots);
+	return member;
+}
+
 /* draft.c */
 void draft_open(struct draft *draft, struct cluster *c, const struct peer_address *to, uint64_t to_boot,
     struct member *member);

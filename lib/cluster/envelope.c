@@ -76,21 +76,26 @@ clear_sum(const struct envelope *envelope, const uint8_t *packet, size_t len)
 	return digest_siphash13(secret, packet, len);
 }
 
+static inline void
+put_header(uint8_t *at, uint64_t kind, uint64_t boot, uint64_t counter)
+{
+	store_le64(at, kind);
+	store_le64(at + 8, boot);
+	store_le64(at + 16, counter);
+}
+
 size_t
 envelope_seal(struct envelope *envelope, uint8_t *packet, size_t len, enum envelope_class class)
 {
-	memset(packet, 0, 8);
-	packet[0] = ENVELOPE_VERSION;
-	packet[1] = envelope->sealing.algorithm;
-	packet[2] = envelope->key_tags[0];
-	packet[3] = (uint8_t)class;
-	store_le64(packet + 8, envelope->boot);
-	store_le64(packet + 16, ++envelope->counter);
+	uint64_t kind = ENVELOPE_VERSION | (uint32_t)envelope->sealing.algorithm << 8 |
+	    (uint32_t)envelope->key_tags[0] << 16 | (uint32_t)class << 24;
+
+	put_header(packet, kind, envelope->boot, ++envelope->counter);
 	if (envelope->config.insecure) {
 		store_le64(packet + ENVELOPE_HEADER_LEN + len, clear_sum(envelope, packet, ENVELOPE_HEADER_LEN + len));
 		return ENVELOPE_HEADER_LEN + len + ENVELOPE_CLEAR_LEN;
 	}
-	memcpy(envelope->ad, packet, ENVELOPE_HEADER_LEN);
+	put_header(envelope->ad, kind, envelope->boot, envelope->counter); /* not copied: the packet's would not be there yet */
 	aead_seal(&envelope->sealing, envelope->counter, envelope->ad, ENVELOPE_HEADER_LEN + envelope->name_len,
 	    packet + ENVELOPE_HEADER_LEN, len);
 	return ENVELOPE_HEADER_LEN + len + AEAD_TAG_LEN;
@@ -168,7 +173,6 @@ tag_right(struct envelope *envelope, const struct envelope_life *life, uint64_t 
 
 		return load_le64(packet + summed) == clear_sum(envelope, packet, summed);
 	}
-	memcpy(envelope->ad, packet, ENVELOPE_HEADER_LEN);
 	return aead_open(&life->key, counter, envelope->ad, ENVELOPE_HEADER_LEN + envelope->name_len, data,
 	    len - ENVELOPE_HEADER_LEN - AEAD_TAG_LEN);
 }
@@ -249,6 +253,7 @@ envelope_open(struct envelope *envelope, uint8_t *packet, size_t len, uint64_t *
 
 	if (verdict != ENVELOPE_OK)
 		return verdict;
+	memcpy(envelope->ad, packet, ENVELOPE_HEADER_LEN); /* as early as may be: AES reads it in one piece, and would wait */
 	life = life_of(envelope, packet, &fresh);
 	if (!life)
 		return ENVELOPE_KEY_UNKNOWN;

@@ -435,7 +435,7 @@ post_long(struct link *link, struct link_peer *peer, struct source *source, uint
 enum cluster_post
 cluster_post(struct cluster *c, struct now now, uint64_t id, struct view head, struct view body, uint64_t tag)
 {
-	struct member *member = members_find(&c->members, id);
+	struct member *member = member_of(c, id);
 	uint32_t len = head.len + body.len;
 	struct source source = { head, body };
 	struct link_peer *peer;

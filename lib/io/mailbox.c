@@ -91,7 +91,7 @@ mailbox_kick(struct mailbox *mailbox)
 bool
 mailbox_send(struct mailbox *mailbox, void *mail)
 {
-	if (rte_ring_enqueue(mailbox->ring, mail) != 0)
+	if (rte_ring_mp_enqueue(mailbox->ring, mail) != 0)
 		return false;
 	mailbox_kick(mailbox);
 	return true;
@@ -100,7 +100,7 @@ mailbox_send(struct mailbox *mailbox, void *mail)
 uint32_t
 mailbox_send_many(struct mailbox *mailbox, void *const *mails, uint32_t n)
 {
-	uint32_t sent = rte_ring_enqueue_burst(mailbox->ring, mails, n, NULL);
+	uint32_t sent = rte_ring_mp_enqueue_burst(mailbox->ring, mails, n, NULL);
 
 	if (sent)
 		mailbox_kick(mailbox);
@@ -110,7 +110,9 @@ mailbox_send_many(struct mailbox *mailbox, void *const *mails, uint32_t n)
 uint32_t
 mailbox_receive(struct mailbox *mailbox, void **mails, uint32_t n)
 {
-	return rte_ring_dequeue_burst(mailbox->ring, mails, n, NULL);
+	if (rte_ring_empty(mailbox->ring)) /* most looks find nothing, and cost no more than this */
+		return 0;
+	return rte_ring_sc_dequeue_burst(mailbox->ring, mails, n, NULL);
 }
 
 /*
