@@ -179,6 +179,7 @@ tcp_cc_restart(struct tcp *tcp, struct tcp_conn *conn)
 {
 	(void)tcp;
 	conn->cwnd = least(conn->cwnd, tcp_cc_initial(conn));
+	conn->min_rtt_us = 0; /* the way may be another one */
 	conn->cubic_est = 0;
 	conn->acked = 0;
 }

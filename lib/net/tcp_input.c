@@ -28,6 +28,17 @@ challenge(struct tcp *tcp, struct tcp_conn *conn)
 }
 
 /*
+ * An ACK that another one has overtaken: nothing in it is older than the network may keep it, and it can do no more than mark
+ * what has arrived. Were it taken for a duplicate of long ago, each would be answered, over a way that reorders.
+ */
+static bool
+is_overtaken(const struct tcp *tcp, const struct tcp_conn *conn, const struct tcp_parsed *p)
+{
+	return p->len == 0 && !(p->flags & (TCP_FIN | TCP_SYN)) && p->seq == conn->rcv_nxt && seq_le(p->ack, conn->snd_una) &&
+	    conn->ts_recent - p->options.tsval <= tcp_rto_us(tcp, conn) / 1000;
+}
+
+/*
  * RFC 7323 5.3, R1: "If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid
  * ... and if the RST bit is not set, then treat the arriving segment as not acceptable". 3.2: one without
  * the option is dropped, but a RST.
@@ -39,7 +50,7 @@ check_timestamps(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed
 		return DROP_NONE;
 	if (!p->options.has_timestamps)
 		return DROP_TCP_NO_TIMESTAMP;
-	if (!seq_lt(p->options.tsval, conn->ts_recent) || tcp->now_ms - conn->last_rx_ms > PAWS_VALID_MS)
+	if (!seq_lt(p->options.tsval, conn->ts_recent) || is_overtaken(tcp, conn, p) || tcp->now_ms - conn->last_rx_ms > PAWS_VALID_MS)
 		return DROP_NONE;
 	conn->flags |= CONN_ACK;
 	return DROP_TCP_PAWS;

@@ -153,6 +153,9 @@ tcp_ooo_duplicate(struct tcp *tcp, struct tcp_conn *conn, uint32_t start, uint32
 {
 	if (!conn_is(conn, CONN_SACK) || start == end || !head_of(tcp, conn))
 		return;
+	/* One that goes on where another of this burst ends is one with it, or a peer that counts would miss it. */
+	if (conn->ooo->dsack_start != conn->ooo->dsack_end && conn->ooo->dsack_end == start)
+		start = conn->ooo->dsack_start;
 	conn->ooo->dsack_start = start;
 	conn->ooo->dsack_end = end;
 }

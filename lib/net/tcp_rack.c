@@ -11,6 +11,7 @@ enum {
 	TLP_MIN_US = 10000,       /* below it peers that delay their ACK of an odd segment would get it twice */
 	MAX_ACK_DELAY_US = 200000, /* 7.2: of a peer that holds back the ACK of a single segment */
 	REORDERING_MIN_US = 1000, /* the timer's tick: three segments that are told in less time are evidence as before */
+	REO_PERSIST = 16,         /* 6.2 step 4: recoveries without DSACK, then the reordering window is as it was */
 	TLP_PROBED = 1, TLP_RETRANSMITTED = 2,
 };
 
@@ -22,12 +23,15 @@ tcp_rack_delivered(const struct tcp *tcp, struct tcp_conn *conn, const struct tc
 	uint32_t rtt_us = most(tcp->now_us - record->tx_us, 1), end = record->seq + record->len;
 
 	/* An ACK too soon after a retransmission is of the original. */
-	if (record->tries > 0 && rtt_us < conn->min_rtt_us)
-		return;
-	/* 6.2 step 3: what arrives behind one that is beyond it, and was sent but once, was reordered. */
-	if (rtx->rack_rtt && seq_lt(end, rtx->fack) && record->tries == 0 && !(record->flags & RECORD_SACKED))
-		rtx->reordered = true;
+	bool first = record->tries == 0 || rtt_us < conn->min_rtt_us;
+
+	/* 6.2 step 3: what arrives behind one that is beyond it, and was sent but once, was reordered. Those that one ACK
+	 * tells of together have come in whichever order: an ACK before it may have been lost. */
+	if (rtx->rack_rtt && seq_lt(end, rtx->fack_before) && first && !(record->flags & RECORD_SACKED))
+		conn->flags |= CONN_REORDERED;
 	rtx->fack = rtx->rack_rtt ? seq_max(rtx->fack, end) : end;
+	if (record->tries > 0 && first)
+		return;
 	if (rtx->rack_rtt && (seq_lt(record->tx_us, rtx->rack_us) ||
 	        (record->tx_us == rtx->rack_us && seq_le(end, rtx->rack_end))))
 		return;
@@ -36,13 +40,44 @@ tcp_rack_delivered(const struct tcp *tcp, struct tcp_conn *conn, const struct tc
 	rtx->rack_rtt = rtt_us;
 }
 
-/* 6.2 step 4: none while nothing was reordered and there is evidence enough, else a quarter of the least round trip. */
+/*
+ * 6.2 step 4: none while nothing was reordered and there is evidence enough, else a quarter of the least round trip, and
+ * another one for each round in which DSACK said that something was sent again needlessly.
+ */
 static uint32_t
 reordering_us(const struct tcp_conn *conn)
 {
-	if (!conn->rtx->reordered && (conn_is(conn, CONN_RECOVERY | CONN_LOSS) || conn->rtx->sacked >= DUP_THRESH))
+	uint64_t quarters = 1u + conn->reo_more;
+
+	if (!conn_is(conn, CONN_REORDERED) && (conn_is(conn, CONN_RECOVERY | CONN_LOSS) || conn->rtx->sacked >= DUP_THRESH))
 		return 0;
-	return least(most(conn->min_rtt_us / 4, REORDERING_MIN_US), most(conn->srtt_us, REORDERING_MIN_US));
+	quarters *= conn->min_rtt_us / 4;
+	return most(quarters < conn->srtt_us ? (uint32_t)quarters : conn->srtt_us, REORDERING_MIN_US);
+}
+
+/* "Grow the reordering window per round that sees DSACK." */
+void
+tcp_rack_dsack(struct tcp_conn *conn)
+{
+	struct tcp_rtx *rtx = conn->rtx;
+
+	if (rtx && rtx->in_dsack_round && seq_lt(conn->snd_una, rtx->dsack_round))
+		return;
+	if (rtx) {
+		rtx->in_dsack_round = true;
+		rtx->dsack_round = conn->snd_nxt;
+	}
+	if (conn->reo_more < UINT8_MAX)
+		conn->reo_more++;
+	conn->reo_persist = REO_PERSIST;
+}
+
+/* "Reset the window after 16 DSACK-free recoveries." */
+void
+tcp_rack_recovered(struct tcp_conn *conn)
+{
+	if (conn->reo_persist && --conn->reo_persist == 0)
+		conn->reo_more = 0;
 }
 
 /* Step 5. Arms the timer for segments whose window has not passed yet. */

@@ -107,8 +107,10 @@ tcp_rtx_resent(struct tcp *tcp, struct tcp_conn *conn, uint32_t i, bool lost)
 	conn->rtx->prr_out += record->len;
 	if (record->tries < UINT8_MAX)
 		record->tries++;
-	if (lost)
+	if (lost) {
 		mark(conn->rtx, record, record->flags | RECORD_RETRANSMITTED);
+		tcp_undo_resent(conn->rtx);
+	}
 	counter_add(tcp->counters, COUNTER_TCP_RETRANSMITS, 1);
 }
 
@@ -167,6 +169,17 @@ tcp_rtx_lose(struct tcp_rtx *rtx, uint32_t i)
 		rtx->hint = (uint16_t)i;
 }
 
+void
+tcp_rtx_found(struct tcp_rtx *rtx)
+{
+	for (uint32_t i = 0; i < rtx->count && rtx->lost; i++) {
+		struct tcp_record *record = tcp_rtx_at(rtx, i);
+
+		if ((record->flags & (RECORD_LOST | RECORD_RETRANSMITTED)) == RECORD_LOST)
+			mark(rtx, record, record->flags & (uint8_t)~RECORD_LOST);
+	}
+}
+
 /* --- round-trip time ------------------------------------------------------------------------ */
 
 void
@@ -186,7 +199,6 @@ tcp_rtt_sample(struct tcp_conn *conn, uint32_t rtt_us)
 		/* (2.3): RTTVAR <- 3/4 RTTVAR + 1/4 |SRTT - R'|, then SRTT <- 7/8 SRTT + 1/8 R' */
 		conn->rttvar_us = conn->rttvar_us - conn->rttvar_us / 4 + off / 4;
 		conn->srtt_us = most(conn->srtt_us - conn->srtt_us / 8 + rtt_us / 8, 1);
-		conn->min_rtt_us = least(conn->min_rtt_us, rtt_us);
 	}
 }
 
@@ -221,10 +233,10 @@ is_full(const struct tcp_conn *conn, const struct tcp_record *record)
 
 /* Everything before `ack` goes. Returns the bytes of it that were not SACKed before. */
 static uint32_t
-acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_us)
+acknowledge(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, uint32_t *rtt_us)
 {
 	struct tcp_rtx *rtx = conn->rtx;
-	uint32_t delivered = 0;
+	uint32_t delivered = 0, ack = p->ack;
 	bool again = false;
 
 	while (rtx->count > 0) {
@@ -248,6 +260,7 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 			conn->flags |= CONN_WIDE;
 		if (!(record->flags & RECORD_SACKED)) {
 			sample(record, tcp->now_us, rtt_us);
+			tcp_undo_delivered(tcp, conn, record, p);
 			tcp_rack_delivered(tcp, conn, record);
 			delivered += record->len;
 		}
@@ -260,6 +273,7 @@ acknowledge(struct tcp *tcp, struct tcp_conn *conn, uint32_t ack, uint32_t *rtt_
 	}
 	if (again) /* those behind one that was sent again have waited in the peer for it */
 		*rtt_us = UINT32_MAX;
+	tcp_undo_try(tcp, conn);
 	if (rtx->count == 0)
 		tcp_rtx_clear(tcp, conn);
 	return delivered;
@@ -286,6 +300,7 @@ mark_sacked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_options *op
 			if (record->flags & RECORD_SACKED || seq_lt(record->seq, start) || seq_lt(end, record->seq + record->len))
 				continue;
 			sample(record, tcp->now_us, rtt_us);
+			tcp_undo_delivered(tcp, conn, record, NULL);
 			tcp_rack_delivered(tcp, conn, record);
 			if (is_full(conn, record))
 				conn->flags |= CONN_WIDE;
@@ -307,7 +322,7 @@ find_lost(struct tcp_conn *conn)
 	struct tcp_rtx *rtx = conn->rtx;
 	uint32_t segments = 0, bytes = 0;
 
-	if (rtx->sacked == 0 || rtx->reordered) /* RFC 8985 6.2 step 4: then time alone tells */
+	if (rtx->sacked == 0 || conn_is(conn, CONN_REORDERED))
 		return;
 	for (uint32_t i = rtx->count; i-- > 0;) {
 		const struct tcp_record *record = tcp_rtx_at(rtx, i);
@@ -325,6 +340,7 @@ static void
 enter_recovery(struct tcp *tcp, struct tcp_conn *conn)
 {
 	conn->rtx->recover = conn->snd_nxt;
+	tcp_undo_begin(conn);
 	tcp_cc_enter_recovery(tcp, conn);
 	conn->flags |= CONN_RECOVERY | CONN_RETRANSMIT;
 	counter_add(tcp->counters, COUNTER_TCP_RECOVERIES, 1);
@@ -340,7 +356,7 @@ on_duplicate(struct tcp *tcp, struct tcp_conn *conn, bool reported)
 	if (conn->dupacks < UINT8_MAX)
 		conn->dupacks++;
 	if (conn_is(conn, CONN_SACK)) {
-		if (conn_is(conn, CONN_RECOVERY | CONN_LOSS))
+		if (conn_is(conn, CONN_RECOVERY | CONN_LOSS | CONN_REORDERED)) /* RFC 8985 6.2 step 4: then time alone tells */
 			return;
 		/* RFC 6675 5 (1), (2): DupThresh duplicates, or the first segment is lost by what SACK says. */
 		if (conn->dupacks >= DUP_THRESH && reported && !(tcp_rtx_at(rtx, 0)->flags & (RECORD_LOST | RECORD_SACKED)))
@@ -364,6 +380,7 @@ on_progress(struct tcp *tcp, struct tcp_conn *conn, uint32_t bytes, uint32_t rec
 		if (!rtx || seq_le(recover, conn->snd_una)) {
 			if (conn_is(conn, CONN_RECOVERY))
 				tcp_cc_exit_recovery(tcp, conn);
+			tcp_rack_recovered(conn);
 			conn->flags &= ~(CONN_RECOVERY | CONN_LOSS | CONN_RETRANSMIT);
 			if (rtx)
 				rtx->reno = 0;
@@ -410,6 +427,18 @@ restart_timer(struct tcp_conn *conn)
 	conn->flags = reno ? conn->flags | CONN_IMPATIENT : conn->flags & ~CONN_IMPATIENT;
 }
 
+/* What came twice, unless it was a probe's doing: the reordering window learns, and a recovery may have been needless. */
+static void
+learn_twice(struct tcp_conn *conn, const struct tcp_parsed *p)
+{
+	const struct tcp_rtx *rtx = conn->rtx;
+
+	if (!conn_is(conn, CONN_SACK) || !tcp_undo_is_dsack(p) || (rtx->tlp && p->options.sack[0].end == rtx->tlp_end))
+		return;
+	tcp_rack_dsack(conn);
+	tcp_undo_dsack(conn, p);
+}
+
 void
 tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, bool window_same)
 {
@@ -420,10 +449,12 @@ tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, 
 	recover = conn->rtx->recover;
 	tlp = conn->rtx->tlp;
 	tlp_end = conn->rtx->tlp_end;
+	conn->rtx->fack_before = conn->rtx->rack_rtt ? conn->rtx->fack : conn->snd_una;
+	learn_twice(conn, p);
 	if (bytes > 0) {
 		uint32_t fin = conn_is(conn, CONN_FIN_SENT) && p->ack == conn->snd_nxt;
 
-		delivered = acknowledge(tcp, conn, p->ack, &rtt_us);
+		delivered = acknowledge(tcp, conn, p, &rtt_us);
 		conn->snd_una = p->ack;
 		outq_drop(&tcp->blocks, &conn->out, bytes - fin);
 		conn->backoff = 0;
@@ -431,22 +462,27 @@ tcp_rtx_ack(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, 
 	}
 	if (conn->rtx && conn_is(conn, CONN_SACK) && p->options.sack_count)
 		sacked = mark_sacked(tcp, conn, &p->options, &rtt_us);
-	if (rtt_us != UINT32_MAX)
+	if (conn->rtx)
+		tcp_undo_try(tcp, conn);
+	if (rtt_us != UINT32_MAX) {
 		tcp_rtt_sample(conn, rtt_us);
-	else if (bytes > 0 && conn_is(conn, CONN_TIMESTAMPS) && p->options.has_timestamps && p->options.tsecr)
+		/* RFC 8985 6.2 step 1. Echoes are too coarse for it; 0: none since an idle time (tcp_cc_restart). */
+		conn->min_rtt_us = least(conn->min_rtt_us ? conn->min_rtt_us : UINT32_MAX, most(rtt_us, 1));
+	} else if (bytes > 0 && conn_is(conn, CONN_TIMESTAMPS) && p->options.has_timestamps && p->options.tsecr) {
 		/* RFC 7323 4.1: the echo says which of two transmissions it was. */
 		tcp_rtt_sample(conn, (conn_timestamp(tcp, conn->ts_offset) - p->options.tsecr) * 1000);
+	}
 	tcp_rack_acked(tcp, conn, p, tlp, tlp_end);
 	if (bytes > 0)
 		on_progress(tcp, conn, bytes, recover);
 	/* RFC 5681 2: what a duplicate is; with SACK (RFC 6675 2) whatever brings news of SACK. */
 	else if (sacked || (p->len == 0 && window_same && !(p->flags & (TCP_SYN | TCP_FIN))))
 		on_duplicate(tcp, conn, sacked > 0 || !conn_is(conn, CONN_SACK));
-	if (conn->rtx)
-		find_and_recover(tcp, conn, delivered + sacked, bytes > 0);
-	/* RFC 6298 (5.2): when all is acknowledged, it stops. */
+	/* RFC 6298 (5.2): when all is acknowledged, it stops. Before RACK, whose window may be what it is set to next. */
 	if (bytes > 0)
 		restart_timer(conn);
+	if (conn->rtx)
+		find_and_recover(tcp, conn, delivered + sacked, bytes > 0);
 	tcp_rtx_arm(tcp, conn);
 	tcp_list_output(tcp, conn);
 }
@@ -594,6 +630,8 @@ tcp_rtx_timeout(struct tcp *tcp, struct tcp_conn *conn)
 	if (conn->timeouts == 1) /* a peer that does not answer holds no item */
 		outq_copy_out(&tcp->blocks, &conn->out);
 	black_hole(tcp, conn);
+	if (conn->timeouts == 1)
+		tcp_undo_begin(conn);
 	/* RFC 6298 (5.4) to (5.6), RFC 6675 5.1: all that is not SACKed is taken for lost; what is SACKed stays so. */
 	tcp_cc_timeout(tcp, conn);
 	lose_all(rtx);

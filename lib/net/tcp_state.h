@@ -89,6 +89,7 @@ enum {
 	CONN_ROOM = 1 << 27,       /* in->room is set */
 	CONN_IMPATIENT = 1 << 28,  /* in fast recovery without SACK, a partial ACK has come */
 	CONN_WIDE = 1 << 29,       /* a segment of full size has arrived: large ones do not vanish on this way */
+	CONN_REORDERED = 1 << 30,  /* segments have arrived out of order (RFC 8985 6.2 step 3) */
 };
 
 /* A segment in flight. */
@@ -111,8 +112,14 @@ struct tcp_rtx {
 	uint8_t tlp;            /* a tail loss probe is out, and what it was (tcp_rack.c) */
 	bool tlp_new;           /* it is to be new data, beyond cwnd */
 	bool tlp_old;           /* it is to be the last segment again */
-	bool reordered;         /* segments have arrived out of order */
+	bool in_dsack_round;    /* until dsack_round is acknowledged, DSACK teaches no more (RFC 8985 6.2 step 4) */
 	uint32_t fack;          /* the end of the highest segment that is known to have arrived */
+	uint32_t fack_before;   /* and as it was before the ACK that is looked at, whose blocks have no order of time */
+	uint32_t dsack_round;
+	uint32_t undo_cwnd, undo_ssthresh, undo_max; /* before the last reduction (tcp_undo.c); undo_cwnd 0: nothing to take back */
+	uint32_t undo_una;      /* snd_una then */
+	uint16_t undo_resent;   /* segments sent again since then; of these the peer has proved */
+	uint16_t undo_late, undo_twice; /* that it had the original: by time; by DSACK */
 	struct tcp_record ring[];
 };
 
@@ -187,6 +194,8 @@ struct tcp_conn {
 	uint32_t cubic_est, cubic_k_ms;     /* W_est in bytes, 0: the epoch has not begun; K */
 	uint8_t keepalives;     /* probes without an answer */
 	uint8_t discarded;      /* KB of input thrown away since our FIN was acknowledged */
+	uint8_t reo_more;       /* RFC 8985 6.2: reo_wnd_mult - 1 */
+	uint8_t reo_persist;    /* recoveries until it is forgotten */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct tcp_conn) == 256 && offsetof(struct tcp_conn, out) == 64 &&
@@ -446,10 +455,26 @@ void tcp_rtx_clear(struct tcp *tcp, struct tcp_conn *conn);
 
 /* Record i is taken for lost. */
 void tcp_rtx_lose(struct tcp_rtx *rtx, uint32_t i);
+/* None is taken for lost any more, but those that were sent again already. */
+void tcp_rtx_found(struct tcp_rtx *rtx);
+
+/* tcp_undo.c */
+/* The window is about to be reduced: what it is now is remembered. There is something in flight. */
+void tcp_undo_begin(struct tcp_conn *conn);
+void tcp_undo_resent(struct tcp_rtx *rtx);
+void tcp_undo_delivered(const struct tcp *tcp, struct tcp_conn *conn, const struct tcp_record *record, const struct tcp_parsed *p);
+bool tcp_undo_is_dsack(const struct tcp_parsed *p);
+void tcp_undo_dsack(struct tcp_conn *conn, const struct tcp_parsed *p);
+/* Takes the reduction back when all that was sent again is proved to have been needless. */
+void tcp_undo_try(struct tcp *tcp, struct tcp_conn *conn);
 
 /* tcp_rack.c */
 void tcp_rack_delivered(const struct tcp *tcp, struct tcp_conn *conn, const struct tcp_record *record);
 void tcp_rack_detect(struct tcp *tcp, struct tcp_conn *conn);
+/* The peer has got something twice, that was no probe. */
+void tcp_rack_dsack(struct tcp_conn *conn);
+/* A recovery, fast or by timeout, is over. */
+void tcp_rack_recovered(struct tcp_conn *conn);
 uint32_t tcp_rack_probe_us(const struct tcp *tcp, const struct tcp_conn *conn);
 void tcp_rack_probe(struct tcp *tcp, struct tcp_conn *conn);
 void tcp_rack_acked(struct tcp *tcp, struct tcp_conn *conn, const struct tcp_parsed *p, uint32_t tlp, uint32_t tlp_end);
